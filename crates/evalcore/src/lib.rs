@@ -1,1 +1,7 @@
-//! x
+//! Task model, journal, request engine and scoring behind `submit`, `run` and `poll`.
+//!
+//! The library takes plain values and returns plain values or errors: it parses no flags, reads no
+//! environment but the cache folder's, installs no signal handler and prints nothing.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod task;

@@ -1,0 +1,301 @@
+//! The task file's document: one JSON object per task, keyed by task id, in submission order.
+//!
+//! A [`Task`] holds all that a repeat of it needs, and what the runner made of it so far. Field
+//! names are a contract with tools that read such files; fields this version does not know are
+//! kept when the file is rewritten, and files of the older Python scripts, in which most fields
+//! are missing, can be read.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::prompts::Prompts;
+
+/// The version of the document that this program writes; files of the older scripts have none (0).
+pub const FORMAT: u32 = 1;
+
+/// The tasks of one file, by task id, in the order of submission.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskFile {
+    /// Task id to task.
+    pub tasks: IndexMap<String, Task>,
+}
+
+/// One submitted run of an eval on a model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Task {
+    /// Version of the document, see [`FORMAT`].
+    #[serde(deserialize_with = "null_as_default")]
+    pub format: u32,
+    /// `{eval}_{model}_{unix seconds}`, made unique; safe as a file name.
+    #[serde(deserialize_with = "null_as_default")]
+    pub task_id: String,
+    /// The eval's name in the registry.
+    #[serde(deserialize_with = "null_as_default")]
+    pub eval_name: String,
+    /// The model as the user named it.
+    #[serde(deserialize_with = "null_as_default")]
+    pub model_name: String,
+    /// What requests to the model under test carry.
+    #[serde(deserialize_with = "null_as_default")]
+    pub model_config: ModelConfig,
+    /// Number of samples chosen from the data set.
+    pub num_examples: Option<usize>,
+    /// Epochs: how often each sample is asked.
+    #[serde(default = "one", deserialize_with = "null_as_one")]
+    pub n_repeats: u32,
+    /// Where the task stands.
+    #[serde(deserialize_with = "null_as_default")]
+    pub status: TaskStatus,
+    /// Percentage of samples that have an outcome, 0 to 100; errors are not outcomes.
+    #[serde(deserialize_with = "null_as_default")]
+    pub progress: f64,
+    /// Metric name to value; empty until there is a score.
+    #[serde(deserialize_with = "null_as_default")]
+    pub results: Map<String, Value>,
+    /// Submission, in Unix seconds.
+    pub created_at: Option<f64>,
+    /// First request, in Unix seconds.
+    pub started_at: Option<f64>,
+    /// End of the run that completed or failed the task, in Unix seconds.
+    pub completed_at: Option<f64>,
+    /// Why the task failed or stopped.
+    pub error: Option<String>,
+    /// Name to path, relative to the task file.
+    #[serde(deserialize_with = "null_as_default")]
+    pub output_files: IndexMap<String, String>,
+    /// The data set that the samples come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetRecord>,
+    /// How samples were chosen from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// The texts that requests are made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<Prompts>,
+    /// What requests to the grader carry; none for an eval that is scored without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grader: Option<ModelConfig>,
+    /// Samples by outcome so far.
+    #[serde(deserialize_with = "null_as_default")]
+    pub counts: Counts,
+    /// Tokens so far, over all runs of the task.
+    #[serde(deserialize_with = "null_as_default")]
+    pub usage: TaskUsage,
+    /// The latest run of the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// The program that ran the task last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner: Option<RunnerRecord>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Task {
+    /// Samples times epochs: how many outcomes a completed task has.
+    pub fn n_total(&self) -> u64 {
+        self.num_examples.unwrap_or(0) as u64 * u64::from(self.n_repeats)
+    }
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    /// Submitted, never run.
+    #[default]
+    Pending,
+    /// A runner works on it; with nobody holding the lock, that runner died.
+    Running,
+    /// Stopped before the end; the next run goes on. Older tools wrote `cancelled`.
+    #[serde(alias = "cancelled")]
+    Interrupted,
+    /// Every sample has an outcome.
+    Completed,
+    /// Errors kept samples from an outcome; the next run tries those again.
+    Failed,
+}
+
+impl TaskStatus {
+    /// The word that stands in the task file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Which model, where, and what its requests carry: only what was set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelConfig {
+    /// The name that requests carry.
+    #[serde(deserialize_with = "null_as_default")]
+    pub model: String,
+    /// The API it is asked through.
+    #[serde(deserialize_with = "null_as_default")]
+    pub api: Api,
+    /// Where the API is, without a final slash; none means the run's own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Sampling temperature, 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Limit on output tokens, reasoning included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Text of a system message put first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_message: Option<String>,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// An API that models are asked through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// `POST /chat/completions`.
+    #[default]
+    Chat,
+}
+
+/// The data set of a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// The registry's name for it.
+    pub name: String,
+    /// `sample`, a URL, or an absolute path.
+    pub source: String,
+    /// SHA-256 of the file's bytes, in hex.
+    pub sha256: String,
+    /// Rows in the file.
+    pub rows: usize,
+}
+
+/// How a task's samples were chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// How many were asked for; none means the whole file in order.
+    pub limit: Option<usize>,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// SHA-256 of the chosen ids, one a line, in order.
+    pub sha256: String,
+}
+
+/// Samples by outcome. The first five end a sample; errors are tried again by the next run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Samples with a score: the sum of the next three.
+    pub scored: u64,
+    /// Scored as right.
+    pub correct: u64,
+    /// Scored as wrong.
+    pub incorrect: u64,
+    /// Scored as not attempted.
+    pub not_attempted: u64,
+    /// The model declined, or a content filter ended its answer.
+    pub refused: u64,
+    /// The answer was cut off at the token limit.
+    pub truncated: u64,
+    /// A request to the model failed for good.
+    pub model_error: u64,
+    /// A request to the grader failed for good, or no verdict could be read.
+    pub grader_error: u64,
+}
+
+impl Counts {
+    /// Samples that have an outcome and will not be asked again.
+    pub fn done(&self) -> u64 {
+        self.scored + self.refused + self.truncated
+    }
+
+    /// Samples that errors kept from an outcome.
+    pub fn errors(&self) -> u64 {
+        self.model_error + self.grader_error
+    }
+}
+
+/// Tokens, model and grader apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskUsage {
+    /// The model under test.
+    pub model: Usage,
+    /// The grader.
+    pub grader: Usage,
+}
+
+/// Tokens of replies, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Replies that are counted here.
+    pub replies: u64,
+    /// Of these, replies that came without usage: the sums below are too low by what they cost.
+    pub replies_without_usage: u64,
+    /// Input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Input tokens read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Total as the API gave it.
+    pub total_tokens: u64,
+}
+
+/// One run of a task, for rates and remaining time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// When the run began with this task, in Unix seconds.
+    pub started_at: f64,
+    /// When these figures were written, in Unix seconds.
+    pub updated_at: f64,
+    /// Outcomes that earlier runs had left.
+    pub done_before: u64,
+}
+
+/// The program that ran a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerRecord {
+    /// Version of the package.
+    pub version: String,
+    /// Commit it was built from, where that was known.
+    pub revision: Option<String>,
+}
+
+/// Older tools write `null` where this format has a default.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn null_as_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(1))
+}
+
+fn one() -> u32 {
+    1
+}
