@@ -1,1 +1,42 @@
-//! x
+//! An OpenAI-compatible server on loopback, for rehearsals, tests and benchmarks.
+//!
+//! It answers `POST /v1/chat/completions` as the real API does, over real HTTP, and can be told to fail in the ways in
+//! which real APIs fail. What was asked and what was billed stands in its [`Ledger`].
+//!
+//! ```
+//! let server = mockapi::MockServer::start(mockapi::Config::default())?;
+//! assert!(server.base_url().starts_with("http://127.0.0.1:"));
+//! assert_eq!(server.ledger().counts().requests, 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A request says which sample it belongs to in its `X-Client-Request-Id` (see [`SampleKey`]); an [`Oracle`] knows what
+//! is right for it, so that `mock/p80` can answer about 80 % right and `mock/grader` can judge. [`Behaviour::of`] says
+//! what each model does, [`Faults`] what goes wrong and how often.
+//!
+//! Parts: `server` is the thread and the routes, `app` a request's way through it; `chat` is wire form only;
+//! `behaviour`, `answer`, `faults` and `key` are pure.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod answer;
+mod app;
+mod behaviour;
+mod chat;
+mod config;
+mod deliver;
+mod draw;
+mod error;
+mod faults;
+mod key;
+mod ledger;
+mod server;
+mod text;
+
+pub use behaviour::{Behaviour, Reply, Stop};
+pub use config::{Config, Oracle};
+pub use error::ApiError;
+pub use faults::{Fault, Faults};
+pub use key::{KEY_HEADER, SampleKey};
+pub use ledger::{Counts, Fate, Ledger, Record, Usage};
+pub use server::MockServer;

@@ -1,0 +1,338 @@
+//! What was asked of the server and what came of it: counters always, a record of every request if wanted.
+//!
+//! Readable from any thread while the server runs. Tests wait here for events, so that they need not wait for time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use crate::key::SampleKey;
+
+/// Tokens of one answer, or of many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, the cached ones included.
+    pub input_tokens: u64,
+    /// Part of the input that came from a cache.
+    pub cached_tokens: u64,
+    /// Tokens of the answer, the reasoning included.
+    pub output_tokens: u64,
+    /// Part of the output that was reasoning.
+    pub reasoning_tokens: u64,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not yet known.
+    Pending,
+    /// A whole reply with this HTTP status.
+    Sent(u16),
+    /// A 200 whose JSON breaks off.
+    Truncated,
+    /// A 200 whose connection broke in the middle of the body.
+    Dropped,
+    /// No reply, though the client waits.
+    Hanging,
+    /// No reply, because the client left.
+    Abandoned,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Counted from 1, in order of arrival.
+    pub number: u64,
+    /// From the server's start to the request's arrival.
+    pub at: Duration,
+    /// The model it names; empty if it could not be read.
+    pub model: String,
+    /// The sample it belongs to, if it says so.
+    pub key: Option<SampleKey>,
+    /// What came of it.
+    pub fate: Fate,
+    /// What was billed: `Some` as soon as an answer was produced, however badly it was delivered.
+    pub billed: Option<Usage>,
+}
+
+/// Numbers of requests since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Arrived.
+    pub requests: u64,
+    /// Whose fate is known.
+    pub settled: u64,
+    /// For which an answer was produced.
+    pub billed: u64,
+    /// Being worked on just now, hanging ones included.
+    pub in_flight: u64,
+    /// The most that were worked on at the same time.
+    pub peak_in_flight: u64,
+}
+
+/// The books of a server; clones are views of the same books.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    start: Instant,
+    log: bool,
+    books: Mutex<Books>,
+    counts: watch::Sender<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    /// With `log`, record n at index n - 1; else empty.
+    records: Vec<Record>,
+    /// What was billed, by model.
+    usage: BTreeMap<String, Usage>,
+}
+
+impl Ledger {
+    pub(crate) fn new(log: bool) -> Ledger {
+        let (books, counts) = (Mutex::default(), watch::Sender::default());
+        Ledger(Arc::new(Shared {
+            start: Instant::now(),
+            log,
+            books,
+            counts,
+        }))
+    }
+
+    /// How many requests there were, by what became of them.
+    pub fn counts(&self) -> Counts {
+        *self.0.counts.borrow()
+    }
+
+    /// Every request so far, in order of arrival; empty with `log` off.
+    pub fn records(&self) -> Vec<Record> {
+        self.books().records.clone()
+    }
+
+    /// How often each call was asked for; empty with `log` off.
+    pub fn requests_by_key(&self) -> BTreeMap<SampleKey, u64> {
+        self.count_by_key(|_| true)
+    }
+
+    /// How often each call was billed; empty with `log` off. More than once means money lost.
+    pub fn billed_by_key(&self) -> BTreeMap<SampleKey, u64> {
+        self.count_by_key(|record| record.billed.is_some())
+    }
+
+    /// What was billed in all, by model.
+    pub fn usage_by_model(&self) -> BTreeMap<String, Usage> {
+        self.books().usage.clone()
+    }
+
+    /// Waits until `n` requests have arrived since the start. Works on any runtime.
+    pub async fn wait_for_requests(&self, n: u64) {
+        self.wait_until(|counts| counts.requests >= n).await;
+    }
+
+    /// Waits until the counts are as `reached` wants them; looks at once, and again at every change.
+    pub async fn wait_until(&self, mut reached: impl FnMut(&Counts) -> bool) {
+        let waited = self
+            .0
+            .counts
+            .subscribe()
+            .wait_for(|counts| reached(counts))
+            .await
+            .map(drop);
+        waited.expect("this ledger holds the sender");
+    }
+
+    /// Enters a request that has arrived; its entry ends with the work on it.
+    pub(crate) fn open(&self, model: &str, key: Option<SampleKey>) -> Entry {
+        let mut number = 0;
+        let mut books = self.books();
+        self.0.counts.send_modify(|counts| {
+            counts.requests += 1;
+            counts.in_flight += 1;
+            counts.peak_in_flight = counts.peak_in_flight.max(counts.in_flight);
+            number = counts.requests;
+            if self.0.log {
+                let at = self.0.start.elapsed();
+                let model = model.to_owned();
+                books.records.push(Record {
+                    number,
+                    at,
+                    model,
+                    key,
+                    fate: Fate::Pending,
+                    billed: None,
+                });
+            }
+        });
+        drop(books);
+        Entry {
+            ledger: self.clone(),
+            number,
+            settled: false,
+        }
+    }
+
+    fn count_by_key(&self, counted: impl Fn(&Record) -> bool) -> BTreeMap<SampleKey, u64> {
+        let mut n_by_key = BTreeMap::new();
+        for record in self.books().records.iter().filter(|record| counted(record)) {
+            if let Some(key) = &record.key {
+                *n_by_key.entry(key.clone()).or_insert(0) += 1;
+            }
+        }
+        n_by_key
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.books.lock().expect("no holder of the books panics")
+    }
+}
+
+impl Books {
+    fn record(&mut self, number: u64) -> Option<&mut Record> {
+        self.records.get_mut(usize::try_from(number - 1).ok()?)
+    }
+}
+
+/// A request that is being worked on; dropping it without a fate means that the client left.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    ledger: Ledger,
+    number: u64,
+    settled: bool,
+}
+
+impl Entry {
+    /// The request's number, counted from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// An answer has been produced.
+    pub(crate) fn bill(&self, model: &str, usage: Usage) {
+        let mut books = self.ledger.books();
+        if !books.usage.contains_key(model) {
+            books.usage.insert(model.to_owned(), Usage::default());
+        }
+        if let Some(total) = books.usage.get_mut(model) {
+            *total += usage;
+        }
+        if let Some(record) = books.record(self.number) {
+            record.billed = Some(usage);
+        }
+        self.ledger
+            .0
+            .counts
+            .send_modify(|counts| counts.billed += 1);
+    }
+
+    /// The request's fate is known.
+    pub(crate) fn settle(&mut self, fate: Fate) {
+        self.settled = true;
+        let mut books = self.ledger.books();
+        if let Some(record) = books.record(self.number) {
+            record.fate = fate;
+        }
+        self.ledger
+            .0
+            .counts
+            .send_modify(|counts| counts.settled += 1);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Fate::Abandoned);
+        }
+        self.ledger
+            .0
+            .counts
+            .send_modify(|counts| counts.in_flight -= 1);
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        self.input_tokens += other.input_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.output_tokens += other.output_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USAGE: Usage = Usage {
+        input_tokens: 5,
+        cached_tokens: 1,
+        output_tokens: 3,
+        reasoning_tokens: 2,
+    };
+
+    #[test]
+    fn an_entry_without_a_fate_was_abandoned() {
+        let ledger = Ledger::new(true);
+        drop(ledger.open("m", None));
+        let mut hanging = ledger.open("m", None);
+        hanging.settle(Fate::Hanging);
+        let fates = ledger
+            .records()
+            .iter()
+            .map(|record| record.fate)
+            .collect::<Vec<_>>();
+        assert_eq!(fates, [Fate::Abandoned, Fate::Hanging]);
+        let counts = Counts {
+            requests: 2,
+            settled: 2,
+            billed: 0,
+            in_flight: 1,
+            peak_in_flight: 1,
+        };
+        assert_eq!(ledger.counts(), counts);
+    }
+
+    #[test]
+    fn a_call_that_is_billed_twice_shows() {
+        let ledger = Ledger::new(true);
+        let key = SampleKey::parse("t/1/1/answer");
+        for _ in 0..3 {
+            ledger.open("m", key.clone());
+        }
+        for _ in 0..2 {
+            ledger.open("m", key.clone()).bill("m", USAGE);
+        }
+        let key = key.unwrap();
+        assert_eq!(ledger.requests_by_key(), [(key.clone(), 5)].into());
+        assert_eq!(ledger.billed_by_key(), [(key, 2)].into());
+    }
+
+    #[test]
+    fn counters_are_kept_without_a_log() {
+        let ledger = Ledger::new(false);
+        for _ in 0..2 {
+            ledger.open("m", None).bill("m", USAGE);
+        }
+        assert_eq!(ledger.records(), []);
+        assert_eq!((ledger.counts().requests, ledger.counts().billed), (2, 2));
+        assert_eq!(ledger.usage_by_model()["m"].input_tokens, 10);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_request_waited_for() {
+        let ledger = Ledger::new(false);
+        let waiting = tokio::spawn({
+            let ledger = ledger.clone();
+            async move { ledger.wait_for_requests(2).await }
+        });
+        let (_first, _second) = (ledger.open("m", None), ledger.open("m", None));
+        waiting.await.unwrap();
+        assert_eq!(ledger.counts().peak_in_flight, 2);
+    }
+}

@@ -1,0 +1,332 @@
+//! Chat completions, their faults, and what the ledger makes of them.
+
+use std::time::Duration;
+
+use mockapi::{ApiError, Behaviour, Config, Counts, Fate, Fault, Faults, MockServer, Reply};
+use serde_json::json;
+
+use crate::client::{Rig, json_of};
+
+fn faulty(faults: Faults) -> Rig {
+    Rig::start(Config {
+        faults,
+        ..Config::default()
+    })
+}
+
+#[tokio::test]
+async fn solver_answers_and_grader_judges() {
+    let rig = Rig::knowing(Config::default());
+    let right = rig.say("mock/p100", "7", "2+2?").await;
+    assert!(right.contains("\nExact Answer: target 7\n"), "{right}");
+    let wrong = rig.say("mock/p0", "7", "2+2?").await;
+    for (answer, verdict) in [(right, "correct: yes"), (wrong, "correct: no")] {
+        let grade = rig
+            .say(
+                "mock/grader",
+                "7",
+                &format!("Judge this.\n[response]: {answer}"),
+            )
+            .await;
+        assert!(grade.contains(verdict), "{grade}");
+    }
+}
+
+#[tokio::test]
+async fn reply_carries_usage_and_a_request_id() {
+    let rig = Rig::start(Config::default());
+    let reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
+    assert_eq!(reply.headers()["x-request-id"], "req_mock1");
+    let body: serde_json::Value = reply.json().await.unwrap();
+    assert_eq!(
+        (&body["object"], &body["usage"]["prompt_tokens"]),
+        (&json!("chat.completion"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn ledger_tells_samples_apart() {
+    let rig = Rig::start(Config::default());
+    for sample in ["1", "2", "1"] {
+        rig.say("m", sample, "2+2?").await;
+    }
+    let by_sample = rig.server.ledger().billed_by_key();
+    assert_eq!(
+        by_sample
+            .iter()
+            .map(|(key, n)| (&*key.sample, *n))
+            .collect::<Vec<_>>(),
+        [("1", 2), ("2", 1)]
+    );
+}
+
+#[tokio::test]
+async fn unknown_mock_model_and_unknown_path_are_404() {
+    let rig = Rig::start(Config::default());
+    let (status, body) = rig.chat_status("mock/xyz", "1").await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (404, &json!("model_not_found"))
+    );
+    assert_eq!(rig.get("/nowhere").send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn wrong_request_is_400_and_not_billed() {
+    let rig = Rig::start(Config::default());
+    let reply = rig
+        .post("/chat/completions", &json!({"model": "m"}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status(), 400);
+    assert_eq!(rig.server.ledger().counts().billed, 0);
+    assert_eq!(rig.server.ledger().records()[0].fate, Fate::Sent(400));
+}
+
+#[tokio::test]
+async fn wrong_key_is_401_and_echoed() {
+    let rig = Rig::start(Config {
+        api_key: Some("sk-right".into()),
+        ..Config::default()
+    });
+    let reply = rig
+        .chat("m", "1", "2+2?")
+        .bearer_auth("sk-wrong")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status(), 401);
+    assert!(reply.text().await.unwrap().contains("sk-wrong"));
+    assert_eq!(
+        rig.chat("m", "1", "2+2?")
+            .bearer_auth("sk-right")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn rate_limit_says_how_long_to_wait() {
+    let retry_after = Some(Duration::from_millis(1500));
+    let rig = faulty(Faults {
+        rate_limited: 1.0,
+        retry_after,
+        ..Faults::default()
+    });
+    let reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
+    assert_eq!(reply.status(), 429);
+    assert_eq!(
+        (
+            &reply.headers()["retry-after-ms"],
+            &reply.headers()["retry-after"]
+        ),
+        (&"1500".parse().unwrap(), &"2".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn server_heals_while_it_runs() {
+    let rig = faulty(Faults {
+        always: Some(ApiError::insufficient_quota()),
+        ..Faults::default()
+    });
+    let (status, body) = rig.chat_status("m", "1").await;
+    assert_eq!(
+        (status, &body["error"]["type"]),
+        (429, &json!("insufficient_quota"))
+    );
+    rig.server
+        .change(|config| config.faults = Faults::default());
+    assert_eq!(rig.chat_status("m", "1").await.0, 200);
+}
+
+#[tokio::test]
+async fn script_gives_every_call_its_own_first_attempts() {
+    let script = vec![
+        Some(Fault::Error(ApiError::server_error())),
+        None,
+        Some(Fault::Error(ApiError::rate_limited(None))),
+    ];
+    let rig = faulty(Faults {
+        script,
+        ..Faults::default()
+    });
+    for sample in ["1", "2"] {
+        for expected in [500, 200, 429, 200] {
+            assert_eq!(rig.chat_status("m", sample).await.0, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn faults_of_one_model_leave_the_others_alone() {
+    let down = Faults {
+        server_error: 1.0,
+        ..Faults::default()
+    };
+    let rig = Rig::start(Config {
+        model_faults: [("down".to_owned(), down)].into(),
+        ..Config::default()
+    });
+    assert_eq!(
+        (
+            rig.chat_status("down", "1").await.0,
+            rig.chat_status("up", "1").await.0
+        ),
+        (500, 200)
+    );
+}
+
+#[tokio::test]
+async fn dropped_body_breaks_off_and_is_billed() {
+    let rig = faulty(Faults {
+        dropped: 1.0,
+        ..Faults::default()
+    });
+    let mut reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
+    let promised = reply.content_length().unwrap();
+    let half = reply.chunk().await.unwrap().expect("the first half");
+    assert!(!half.is_empty() && (half.len() as u64) < promised);
+    assert!(reply.chunk().await.is_err());
+    let record = &rig.server.ledger().records()[0];
+    assert_eq!(
+        (record.fate, record.billed.is_some()),
+        (Fate::Dropped, true)
+    );
+}
+
+#[tokio::test]
+async fn truncated_json_is_a_complete_reply_and_is_billed() {
+    let rig = faulty(Faults {
+        truncated: 1.0,
+        ..Faults::default()
+    });
+    let reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
+    let promised = reply.content_length().unwrap();
+    let text = reply.text().await.unwrap();
+    assert_eq!(text.len() as u64, promised);
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
+    assert_eq!(rig.server.ledger().counts().billed, 1);
+}
+
+#[tokio::test]
+async fn hanging_request_is_in_flight_until_the_client_leaves() {
+    let rig = faulty(Faults {
+        hanging: 1.0,
+        ..Faults::default()
+    });
+    let request = tokio::spawn(rig.chat("m", "1", "2+2?").send());
+    let ledger = rig.server.ledger();
+    ledger.wait_until(|counts| counts.settled == 1).await;
+    assert_eq!(
+        (ledger.records()[0].fate, ledger.counts().in_flight),
+        (Fate::Hanging, 1)
+    );
+    request.abort();
+    ledger.wait_until(|counts| counts.in_flight == 0).await;
+    assert_eq!(ledger.counts().billed, 0);
+}
+
+#[tokio::test]
+async fn client_that_leaves_before_the_answer_is_not_billed() {
+    let rig = Rig::start(Config {
+        latency: Duration::from_secs(3600),
+        ..Config::default()
+    });
+    let request = tokio::spawn(rig.chat("m", "1", "2+2?").send());
+    let ledger = rig.server.ledger();
+    ledger.wait_for_requests(1).await;
+    request.abort();
+    ledger.wait_until(|counts| counts.in_flight == 0).await;
+    let record = &ledger.records()[0];
+    assert_eq!((record.fate, record.billed), (Fate::Abandoned, None));
+}
+
+#[tokio::test]
+async fn peak_counts_requests_at_the_same_time() {
+    let rig = faulty(Faults {
+        hanging: 1.0,
+        ..Faults::default()
+    });
+    let requests = (0..5)
+        .map(|_| tokio::spawn(rig.chat("m", "1", "2+2?").send()))
+        .collect::<Vec<_>>();
+    let ledger = rig.server.ledger();
+    ledger.wait_for_requests(5).await;
+    requests.iter().for_each(tokio::task::JoinHandle::abort);
+    ledger.wait_until(|counts| counts.in_flight == 0).await;
+    let counts = Counts {
+        requests: 5,
+        settled: 5,
+        billed: 0,
+        in_flight: 0,
+        peak_in_flight: 5,
+    };
+    assert_eq!(ledger.counts(), counts);
+}
+
+#[tokio::test]
+async fn canned_refusal_is_passed_on() {
+    let says = Behaviour::Says(Reply::refusal("I cannot help with that."));
+    let rig = Rig::start(Config {
+        roles: [("m".to_owned(), says)].into(),
+        ..Config::default()
+    });
+    let message = &json_of(rig.chat("m", "1", "2+2?")).await["choices"][0]["message"];
+    assert_eq!(
+        (&message["content"], &message["refusal"]),
+        (&json!(null), &json!("I cannot help with that."))
+    );
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    let roles = [("m".to_owned(), Behaviour::Grader)].into();
+    let rig = Rig::start(Config {
+        roles,
+        ..Config::default()
+    });
+    let body = json_of(rig.get("/models")).await;
+    let ids = body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].as_str().unwrap())
+        .collect::<Vec<_>>();
+    assert_eq!(
+        ids,
+        ["mock/grader", "mock/p50", "mock/p80", "mock/p100", "m"]
+    );
+}
+
+#[tokio::test]
+async fn port_is_free_again_after_a_drop() {
+    let server = MockServer::start(Config::default()).unwrap();
+    let port = server
+        .base_url()
+        .trim_end_matches("/v1")
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        MockServer::start(Config {
+            port,
+            ..Config::default()
+        })
+        .is_err()
+    );
+    drop(server);
+    assert!(
+        MockServer::start(Config {
+            port,
+            ..Config::default()
+        })
+        .is_ok()
+    );
+}
