@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     behaviour::{Reply, Stop},
-    ledger::Usage,
+    usage::Usage,
 };
 
 /// What a request asks; borrows from its body.
@@ -20,6 +20,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) max_tokens: Option<u64>,
     /// How many answers are wanted.
     pub(crate) n: u64,
+}
+
+impl Asked<'_> {
+    /// Tokens that count against a rate limit: the prompt's, and the most that may be answered.
+    pub(crate) fn tokens_requested(&self) -> u64 {
+        n_tokens(self.prompt_len) + self.max_tokens.unwrap_or(0) * self.n
+    }
 }
 
 /// An answer that has been produced.

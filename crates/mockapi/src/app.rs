@@ -4,24 +4,22 @@ use std::{
     collections::HashMap,
     future,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{
-    http::{HeaderMap, header},
-    response::Response,
-};
+use axum::{http::HeaderMap, response::Response};
 
 use crate::{
     answer::{Answer, Asked},
+    api::Api,
     behaviour::Behaviour,
-    chat,
     config::Config,
     deliver,
     error::ApiError,
     faults::{Fault, Faults},
     key::{KEY_HEADER, SampleKey},
-    ledger::{Fate, Ledger},
+    ledger::{Entry, Fate, Ledger},
+    limits::{Buckets, Standing},
 };
 
 /// What the handlers share.
@@ -29,16 +27,30 @@ use crate::{
 pub(crate) struct App {
     config: RwLock<Arc<Config>>,
     ledger: Ledger,
+    start: Instant,
+    /// The rate limits' buckets, by model.
+    buckets: Mutex<HashMap<String, Buckets>>,
     /// How often a call has come that has a fault script; calls without a key count as one.
     attempts: Mutex<HashMap<Option<SampleKey>, usize>>,
 }
 
+/// A request that gets an answer, if a poor one.
+struct Call<'a> {
+    api: Api,
+    key: Option<SampleKey>,
+    asked: Asked<'a>,
+    behaviour: Behaviour,
+    fault: Option<Fault>,
+    id: &'a str,
+}
+
 impl App {
     pub(crate) fn new(config: Config) -> App {
-        let ledger = Ledger::new(config.log);
         App {
+            ledger: Ledger::new(config.log),
             config: RwLock::new(Arc::new(config)),
-            ledger,
+            start: Instant::now(),
+            buckets: Mutex::default(),
             attempts: Mutex::default(),
         }
     }
@@ -59,104 +71,150 @@ impl App {
         change(Arc::make_mut(&mut config));
     }
 
-    /// Answers a chat completion.
-    pub(crate) async fn answer(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+    /// Answers a question, or refuses to.
+    pub(crate) async fn answer(&self, api: Api, headers: &HeaderMap, body: &[u8]) -> Response {
         let config = self.config();
         let key = headers
             .get(KEY_HEADER)
             .and_then(|key| SampleKey::parse(key.to_str().ok()?));
-        let asked = chat::read(body);
+        let asked = api.read(body);
         let model = asked.as_ref().map_or("", |asked| &*asked.model);
         let mut entry = self.ledger.open(model, key.clone());
-        let number = entry.number();
+        let id = format!("req_mock{}", entry.number());
 
-        let allowed = admit(&config, headers, asked)
-            .and_then(|asked| Ok((behaviour(&config, &asked)?, asked)));
-        let fault = match &allowed {
-            Ok((_, asked)) => self.fault(&config, config.faults_of(&asked.model), &key, number),
-            Err(error) => Some(Fault::Error(error.clone())),
+        let mut standing = None;
+        let allowed = authorize(&config, api, headers)
+            .and(asked)
+            .and_then(|asked| {
+                let behaviour =
+                    Behaviour::of(&config, &asked.model).map(|behaviour| behaviour.into_owned());
+                let behaviour = behaviour.ok_or_else(|| ApiError::model_not_found(&asked.model))?;
+                self.take_from_buckets(&config, &asked, &mut standing)?;
+                let fault = self.fault(&config, &asked.model, &key, entry.number())?;
+                Ok(Call {
+                    api,
+                    key,
+                    asked,
+                    behaviour,
+                    fault,
+                    id: &id,
+                })
+            });
+        let mut response = match allowed {
+            Ok(call) => self.produce(&config, call, entry).await,
+            Err(error) => {
+                let (status, body) = api.error(&error);
+                entry.settle(Fate::Sent(status));
+                deliver::error(&ApiError { status, ..error }, body, &id)
+            }
         };
-        if let Some(Fault::Error(error)) = &fault {
-            entry.settle(Fate::Sent(error.status));
-            return deliver::error(error, number);
+        if let Some(standing) = standing {
+            standing.write(response.headers_mut());
         }
+        response
+    }
+
+    /// Answers a call that nothing speaks against any more.
+    async fn produce(&self, config: &Config, call: Call<'_>, mut entry: Entry) -> Response {
+        let Call {
+            api,
+            key,
+            asked,
+            behaviour,
+            fault,
+            id,
+        } = call;
         if fault == Some(Fault::Hanging) {
             entry.settle(Fate::Hanging);
             return future::pending().await;
         }
-        let (behaviour, asked) = allowed.expect("an error is a fault");
-
         if !config.latency.is_zero() {
             tokio::time::sleep(config.latency).await;
         }
+        let number = entry.number();
         let target = key.as_ref().and_then(|key| (config.oracle)(key));
         let unreadable = config
             .faults_of(&asked.model)
             .grade_is_unreadable(config.seed, number);
         let reply = behaviour.reply(key.as_ref(), &asked.question, target.as_deref(), unreadable);
         let answer = Answer::new(&asked, reply, number, unix_seconds());
-        entry.bill(&answer.model, answer.usage);
-        let body = chat::write(&answer);
-        match fault {
-            Some(Fault::Truncated) => {
-                entry.settle(Fate::Truncated);
-                deliver::truncated(body, number)
-            }
-            Some(Fault::Dropped) => {
-                entry.settle(Fate::Dropped);
-                deliver::dropped(body, number)
-            }
+        let body = match &fault {
+            Some(Fault::Failed(code)) => api.write_failed(&answer, code),
             _ => {
-                entry.settle(Fate::Sent(200));
-                deliver::whole(body, number)
+                entry.bill(&answer.model, answer.usage);
+                api.write(&answer)
             }
-        }
+        };
+        entry.settle(match fault {
+            Some(Fault::Truncated) => Fate::Truncated,
+            Some(Fault::Dropped) => Fate::Dropped,
+            Some(Fault::Closed) => Fate::Closed,
+            _ => Fate::Sent(200),
+        });
+        deliver::answer(body, fault.as_ref(), id, Some(entry))
     }
 
-    /// What this attempt meets: the script's word on it, or else a draw.
+    fn take_from_buckets(
+        &self,
+        config: &Config,
+        asked: &Asked<'_>,
+        standing: &mut Option<Standing>,
+    ) -> Result<(), ApiError> {
+        let Some(limits) = config.limits_of(&asked.model) else {
+            return Ok(());
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let buckets = buckets.entry(asked.model.clone().into_owned()).or_default();
+        let (after, taken) = buckets.take(limits, asked.tokens_requested(), self.start.elapsed());
+        *standing = Some(after);
+        taken
+    }
+
+    /// What request `number` meets: the end of the quota, the script's word on this attempt, or else a draw.
+    ///
+    /// # Errors
+    ///
+    /// The fault itself, if it is an error reply.
     fn fault(
         &self,
         config: &Config,
-        faults: &Faults,
+        model: &str,
         key: &Option<SampleKey>,
         number: u64,
-    ) -> Option<Fault> {
-        if faults.always.is_none() && !faults.script.is_empty() {
-            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-            let attempt = attempts.entry(key.clone()).or_insert(0);
-            *attempt += 1;
-            if let Some(scripted) = faults.script.get(*attempt - 1) {
-                return scripted.clone();
-            }
+    ) -> Result<Option<Fault>, ApiError> {
+        let faults = config.faults_of(model);
+        if faults
+            .quota
+            .is_some_and(|quota| self.ledger.n_billed(model) >= quota)
+        {
+            return Err(ApiError::insufficient_quota());
         }
-        faults.draw(config.seed, number)
+        let scripted = self.scripted(faults, key);
+        match scripted.unwrap_or_else(|| faults.draw(config.seed, number)) {
+            Some(Fault::Error(error)) => Err(error),
+            fault => Ok(fault),
+        }
+    }
+
+    /// What the script says about this attempt, if it still says anything.
+    fn scripted(&self, faults: &Faults, key: &Option<SampleKey>) -> Option<Option<Fault>> {
+        if faults.always.is_some() || faults.script.is_empty() {
+            return None;
+        }
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = attempts.entry(key.clone()).or_insert(0);
+        *attempt += 1;
+        faults.script.get(*attempt - 1).cloned()
     }
 }
 
-/// Checks the API key, then whether the request could be read.
-fn admit<'a>(
-    config: &Config,
-    headers: &HeaderMap,
-    asked: Result<Asked<'a>, ApiError>,
-) -> Result<Asked<'a>, ApiError> {
-    if let Some(expected) = &config.api_key {
-        let sent = headers
-            .get(header::AUTHORIZATION)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let sent = sent.unwrap_or_default();
-        let key = sent.strip_prefix("Bearer ").unwrap_or(&sent);
-        if key != expected {
-            return Err(ApiError::invalid_api_key(key));
-        }
+/// Checks the API key.
+fn authorize(config: &Config, api: Api, headers: &HeaderMap) -> Result<(), ApiError> {
+    let sent = api.key(headers);
+    match &config.api_key {
+        Some(expected) if *expected != sent => Err(ApiError::invalid_api_key(&sent)),
+        _ => Ok(()),
     }
-    asked
-}
-
-fn behaviour(config: &Config, asked: &Asked<'_>) -> Result<Behaviour, ApiError> {
-    let behaviour = Behaviour::of(config, &asked.model);
-    Ok(behaviour
-        .ok_or_else(|| ApiError::model_not_found(&asked.model))?
-        .into_owned())
 }
 
 fn unix_seconds() -> u64 {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{config::Config, draw, key::SampleKey, ledger::Usage};
+use crate::{config::Config, draw, key::SampleKey, usage::Usage};
 
 /// What a model does with a request.
 #[derive(Clone, Debug, PartialEq)]

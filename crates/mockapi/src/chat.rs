@@ -146,7 +146,7 @@ pub(crate) fn write(answer: &Answer) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{behaviour::Reply, ledger::Usage};
+    use crate::{behaviour::Reply, usage::Usage};
 
     #[track_caller]
     fn check_refused(body: &str, param: Option<&str>) {
@@ -193,6 +193,7 @@ mod tests {
             cached_tokens: 4,
             output_tokens: 3,
             reasoning_tokens: 2,
+            ..Usage::default()
         };
         let reply = Reply::cut_off("4", Stop::Length);
         let answer = Answer {

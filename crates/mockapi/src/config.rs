@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use crate::{behaviour::Behaviour, faults::Faults, key::SampleKey};
+use crate::{behaviour::Behaviour, faults::Faults, key::SampleKey, limits::Limits};
 
 /// What is right: the target of the sample a key names, or `None` for a sample it does not know.
 pub type Oracle = Arc<dyn Fn(&SampleKey) -> Option<String> + Send + Sync>;
@@ -27,6 +27,10 @@ pub struct Config {
     pub faults: Faults,
     /// Faults of single models, by name.
     pub model_faults: BTreeMap<String, Faults>,
+    /// Rate limits of every model for itself, but for those in `model_limits`; `None` is no limit.
+    pub limits: Option<Limits>,
+    /// Rate limits of single models, by name.
+    pub model_limits: BTreeMap<String, Limits>,
     /// What single models do, by name; [`Behaviour::of`] says what the others do.
     pub roles: BTreeMap<String, Behaviour>,
 }
@@ -41,6 +45,11 @@ impl Config {
     pub(crate) fn faults_of(&self, model: &str) -> &Faults {
         self.model_faults.get(model).unwrap_or(&self.faults)
     }
+
+    /// The rate limits of `model`.
+    pub(crate) fn limits_of(&self, model: &str) -> Option<&Limits> {
+        self.model_limits.get(model).or(self.limits.as_ref())
+    }
 }
 
 impl Default for Config {
@@ -54,6 +63,8 @@ impl Default for Config {
             oracle: Arc::new(|_| None),
             faults: Faults::default(),
             model_faults: BTreeMap::new(),
+            limits: None,
+            model_limits: BTreeMap::new(),
             roles: BTreeMap::new(),
         }
     }

@@ -1,48 +1,60 @@
 //! How a reply travels: whole, or broken in one of the ways in which replies break.
 
-use std::io;
+use std::{fmt, io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, faults::Fault, ledger::Entry};
 
-/// A complete 200.
-pub(crate) fn whole(body: Vec<u8>, number: u64) -> Response {
-    response(StatusCode::OK, Body::from(body), number)
-}
+/// Bytes of a dripping body that come at a time.
+const DRIP_LEN: usize = 16;
 
-/// A complete 200 with the first half of `body`.
-pub(crate) fn truncated(mut body: Vec<u8>, number: u64) -> Response {
-    body.truncate(body.len() / 2);
-    whole(body, number)
-}
-
-/// A 200 that promises all of `body`, sends the first half, and breaks the connection.
-pub(crate) fn dropped(mut body: Vec<u8>, number: u64) -> Response {
-    let promised = HeaderValue::from(body.len());
-    body.truncate(body.len() / 2);
-    let half = stream::once(async { Ok(Bytes::from(body)) });
-    let end = stream::once(async {
-        // Pending once, so that the half is on its way before the connection goes.
-        tokio::task::yield_now().await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    });
-    let mut response = response(StatusCode::OK, Body::from_stream(half.chain(end)), number);
+/// A 200 with `body`, broken as `fault` says. `id` is the request's; `entry` stays open while the body drips.
+pub(crate) fn answer(
+    mut body: Vec<u8>,
+    fault: Option<&Fault>,
+    id: &str,
+    entry: Option<Entry>,
+) -> Response {
+    let promised = body.len();
+    let stream = match fault {
+        Some(Fault::Dropped) => {
+            body.truncate(promised / 2);
+            broken(body).left_stream()
+        }
+        Some(Fault::Closed) => broken(Vec::new()).left_stream(),
+        Some(Fault::Dripping(pause)) => dripping(body, *pause, entry).right_stream(),
+        Some(Fault::Truncated) => {
+            body.truncate(promised / 2);
+            return response(StatusCode::OK, Body::from(body), "application/json", id);
+        }
+        Some(Fault::Error(_) | Fault::Hanging | Fault::Failed(_)) | None => {
+            return response(StatusCode::OK, Body::from(body), "application/json", id);
+        }
+    };
+    let mut response = response(
+        StatusCode::OK,
+        Body::from_stream(stream),
+        "application/json",
+        id,
+    );
     response
         .headers_mut()
-        .insert(header::CONTENT_LENGTH, promised);
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
     response
 }
 
-/// A complete error reply.
-pub(crate) fn error(error: &ApiError, number: u64) -> Response {
+/// A complete error reply; `standard` is its body in the form of the API in use.
+pub(crate) fn error(error: &ApiError, standard: Value, id: &str) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, Body::from(error.body().to_string()), number);
+    let (body, content_type) = error.body(standard);
+    let mut response = response(status, Body::from(body), content_type, id);
     if let Some(wait) = error.retry_after {
         let millis = wait.as_millis();
         let headers = response.headers_mut();
@@ -52,18 +64,48 @@ pub(crate) fn error(error: &ApiError, number: u64) -> Response {
     response
 }
 
-fn response(status: StatusCode, body: Body, number: u64) -> Response {
+/// `start`, and then the connection breaks; without a start, nothing is sent at all.
+fn broken(start: Vec<u8>) -> impl Stream<Item = io::Result<Bytes>> {
+    let flush = !start.is_empty();
+    let start = stream::iter(flush.then(|| Ok(Bytes::from(start))));
+    let end = stream::once(async move {
+        if flush {
+            // Pending once, so that the start is on its way before the connection goes.
+            tokio::task::yield_now().await;
+        }
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    });
+    start.chain(end)
+}
+
+/// All of `body`, a little at a time.
+fn dripping(
+    body: Vec<u8>,
+    pause: Duration,
+    entry: Option<Entry>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold(
+        (Bytes::from(body), entry),
+        move |(mut rest, entry)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            let drip = rest.split_to(DRIP_LEN.min(rest.len()));
+            Some((Ok(drip), (rest, entry)))
+        },
+    )
+}
+
+fn response(status: StatusCode, body: Body, content_type: &'static str, id: &str) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert("x-request-id", value(format_args!("req_mock{number}")));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert("x-request-id", value(id));
     response
 }
 
-fn value(text: impl std::fmt::Display) -> HeaderValue {
+fn value(text: impl fmt::Display) -> HeaderValue {
     HeaderValue::from_str(&text.to_string()).expect("numbers and plain ASCII")
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// An error reply: `{"error": {"message", "type", "param", "code"}}` under `status`.
+/// An error reply: a body under `status`, and headers about waiting. Under status 200 it is one of those failures that
+/// gateways hide in a good reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError {
     /// HTTP status.
@@ -19,6 +20,24 @@ pub struct ApiError {
     pub message: String,
     /// Sent as `retry-after-ms`, and as `retry-after` in whole seconds rounded up.
     pub retry_after: Option<Duration>,
+    /// The body's form.
+    pub shape: Shape,
+}
+
+/// The form of an error's body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// As the API in use puts it.
+    #[default]
+    Standard,
+    /// A list that holds the standard form, as some gateways do.
+    List,
+    /// The status as a number in `code`, as some gateways and local servers do.
+    NumericCode,
+    /// `message`, `type` and a numeric `code` with no `error` around them.
+    Flat,
+    /// A page for people, as proxies send.
+    Html,
 }
 
 impl ApiError {
@@ -37,6 +56,7 @@ impl ApiError {
             param: None,
             message: message.into(),
             retry_after: None,
+            shape: Shape::Standard,
         }
     }
 
@@ -127,8 +147,63 @@ impl ApiError {
         )
     }
 
-    /// The body, as OpenAI writes it.
-    pub(crate) fn body(&self) -> Value {
+    /// 502 with a page of a proxy in place of JSON.
+    pub fn bad_gateway() -> ApiError {
+        let error = ApiError::new(502, "server_error", None, "Bad Gateway");
+        ApiError {
+            shape: Shape::Html,
+            ..error
+        }
+    }
+
+    /// 503: too much to do; 529 in the Messages API.
+    pub fn overloaded(retry_after: Option<Duration>) -> ApiError {
+        let message = "The server has too much to do just now.";
+        let error = ApiError::new(
+            503,
+            "service_unavailable_error",
+            Some("server_is_overloaded"),
+            message,
+        );
+        ApiError {
+            retry_after,
+            ..error
+        }
+    }
+
+    /// A failure inside a 200.
+    pub fn inside_200() -> ApiError {
+        ApiError {
+            status: 200,
+            ..ApiError::server_error()
+        }
+    }
+
+    /// The same error with a body of the form `shape`.
+    pub fn shaped(self, shape: Shape) -> ApiError {
+        ApiError { shape, ..self }
+    }
+
+    /// 429 of the bucket `kind`, which has enough again after `wait`.
+    pub(crate) fn limited_by(kind: &str, wait: Duration) -> ApiError {
+        let message = format!("Rate limit of {kind} per minute reached.");
+        let error = ApiError::new(429, kind, Some("rate_limit_exceeded"), message);
+        ApiError {
+            retry_after: Some(wait),
+            ..error
+        }
+    }
+
+    /// 429 that no waiting helps: one request wants more tokens than a minute has.
+    pub(crate) fn too_large(tokens: f64, limit: f64) -> ApiError {
+        let message = format!(
+            "Request too large for the limit of {limit} tokens per minute: {tokens} requested."
+        );
+        ApiError::new(429, "tokens", Some("rate_limit_exceeded"), message)
+    }
+
+    /// The body, as the OpenAI APIs write it.
+    pub(crate) fn openai(&self) -> Value {
         let ApiError {
             kind,
             code,
@@ -137,6 +212,33 @@ impl ApiError {
             ..
         } = self;
         json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    }
+
+    /// Body and content type, given the body in the standard form.
+    pub(crate) fn body(&self, standard: Value) -> (String, &'static str) {
+        let ApiError {
+            status,
+            kind,
+            message,
+            ..
+        } = self;
+        let json = match self.shape {
+            Shape::Standard => standard,
+            Shape::List => json!([standard]),
+            Shape::NumericCode => {
+                json!({"error": {"message": message, "type": kind, "code": status}})
+            }
+            Shape::Flat => {
+                json!({"object": "error", "message": message, "type": kind, "code": status})
+            }
+            Shape::Html => {
+                let page = format!(
+                    "<html><head><title>{status}</title></head><body><h1>{message}</h1></body></html>"
+                );
+                return (page, "text/html");
+            }
+        };
+        (json.to_string(), "application/json")
     }
 }
 
@@ -152,6 +254,24 @@ mod tests {
             "param": null,
             "code": "model_not_found",
         }});
-        assert_eq!(ApiError::model_not_found("mock/xyz").body(), expected);
+        assert_eq!(ApiError::model_not_found("mock/xyz").openai(), expected);
+    }
+
+    #[track_caller]
+    fn check(shape: Shape, expected: &str, content_type: &str) {
+        let error = ApiError::new(502, "a", None, "b").shaped(shape);
+        assert_eq!(error.body(json!({})), (expected.to_owned(), content_type));
+    }
+
+    #[test]
+    fn bodies_come_in_the_forms_of_other_servers() {
+        check(Shape::Standard, "{}", "application/json");
+        check(Shape::List, "[{}]", "application/json");
+        let numeric = r#"{"error":{"message":"b","type":"a","code":502}}"#;
+        check(Shape::NumericCode, numeric, "application/json");
+        let flat = r#"{"object":"error","message":"b","type":"a","code":502}"#;
+        check(Shape::Flat, flat, "application/json");
+        let page = "<html><head><title>502</title></head><body><h1>b</h1></body></html>";
+        check(Shape::Html, page, "text/html");
     }
 }

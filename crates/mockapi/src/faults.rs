@@ -15,14 +15,22 @@ pub enum Fault {
     Dropped,
     /// A complete reply whose JSON breaks off; the answer was produced and is billed.
     Truncated,
+    /// The connection closes with no reply at all; the answer was produced and is billed.
+    Closed,
+    /// A good reply that comes 16 bytes at a time, with a pause after each; it is billed.
+    Dripping(Duration),
+    /// A 200 that says the work failed, with this code; nothing is billed. A background response takes its time to fail.
+    Failed(String),
 }
 
-/// How often each fault happens. Rates are parts of all requests, 0.0 to 1.0; the first six exclude each other, and
+/// How often each fault happens. Rates are parts of all requests, 0.0 to 1.0; all but the last exclude each other, and
 /// together count at most 1.0. The default is a healthy server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     /// Every request gets this error, whatever the rates say.
     pub always: Option<ApiError>,
+    /// Once so many answers of the model have been billed, every request gets 429 `insufficient_quota`.
+    pub quota: Option<u64>,
     /// The first attempts of every call get these, in order; later ones are left to the rates. `None` is a good reply.
     pub script: Vec<Option<Fault>>,
     /// 429 `rate_limit_exceeded`.

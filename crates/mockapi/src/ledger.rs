@@ -10,20 +10,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::key::SampleKey;
-
-/// Tokens of one answer, or of many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the prompt, the cached ones included.
-    pub input_tokens: u64,
-    /// Part of the input that came from a cache.
-    pub cached_tokens: u64,
-    /// Tokens of the answer, the reasoning included.
-    pub output_tokens: u64,
-    /// Part of the output that was reasoning.
-    pub reasoning_tokens: u64,
-}
+use crate::{
+    key::SampleKey,
+    usage::{Price, Usage},
+};
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +26,8 @@ pub enum Fate {
     Truncated,
     /// A 200 whose connection broke in the middle of the body.
     Dropped,
+    /// A connection that was closed in place of a reply.
+    Closed,
     /// No reply, though the client waits.
     Hanging,
     /// No reply, because the client left.
@@ -91,7 +83,14 @@ struct Books {
     /// With `log`, record n at index n - 1; else empty.
     records: Vec<Record>,
     /// What was billed, by model.
-    usage: BTreeMap<String, Usage>,
+    billed: BTreeMap<String, Billed>,
+}
+
+/// What was billed to one model.
+#[derive(Clone, Copy, Debug, Default)]
+struct Billed {
+    n_answers: u64,
+    usage: Usage,
 }
 
 impl Ledger {
@@ -125,9 +124,30 @@ impl Ledger {
         self.count_by_key(|record| record.billed.is_some())
     }
 
+    /// The calls that were billed more than once, in order; empty with `log` off.
+    pub fn paid_twice(&self) -> Vec<SampleKey> {
+        self.billed_by_key()
+            .into_iter()
+            .filter(|(_, n)| *n > 1)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
     /// What was billed in all, by model.
     pub fn usage_by_model(&self) -> BTreeMap<String, Usage> {
-        self.books().usage.clone()
+        self.books()
+            .billed
+            .iter()
+            .map(|(model, billed)| (model.clone(), billed.usage))
+            .collect()
+    }
+
+    /// Dollars billed in all; `None` when a model that was billed has no price.
+    pub fn cost(&self, prices: &BTreeMap<String, Price>) -> Option<f64> {
+        self.usage_by_model()
+            .iter()
+            .map(|(model, usage)| Some(prices.get(model)?.of(usage)))
+            .sum()
     }
 
     /// Waits until `n` requests have arrived since the start. Works on any runtime.
@@ -177,6 +197,14 @@ impl Ledger {
         }
     }
 
+    /// How many answers of `model` were billed.
+    pub(crate) fn n_billed(&self, model: &str) -> u64 {
+        self.books()
+            .billed
+            .get(model)
+            .map_or(0, |billed| billed.n_answers)
+    }
+
     fn count_by_key(&self, counted: impl Fn(&Record) -> bool) -> BTreeMap<SampleKey, u64> {
         let mut n_by_key = BTreeMap::new();
         for record in self.books().records.iter().filter(|record| counted(record)) {
@@ -215,11 +243,12 @@ impl Entry {
     /// An answer has been produced.
     pub(crate) fn bill(&self, model: &str, usage: Usage) {
         let mut books = self.ledger.books();
-        if !books.usage.contains_key(model) {
-            books.usage.insert(model.to_owned(), Usage::default());
+        if !books.billed.contains_key(model) {
+            books.billed.insert(model.to_owned(), Billed::default());
         }
-        if let Some(total) = books.usage.get_mut(model) {
-            *total += usage;
+        if let Some(billed) = books.billed.get_mut(model) {
+            billed.n_answers += 1;
+            billed.usage += usage;
         }
         if let Some(record) = books.record(self.number) {
             record.billed = Some(usage);
@@ -256,15 +285,6 @@ impl Drop for Entry {
     }
 }
 
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, other: Usage) {
-        self.input_tokens += other.input_tokens;
-        self.cached_tokens += other.cached_tokens;
-        self.output_tokens += other.output_tokens;
-        self.reasoning_tokens += other.reasoning_tokens;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +294,7 @@ mod tests {
         cached_tokens: 1,
         output_tokens: 3,
         reasoning_tokens: 2,
+        searches: 0,
     };
 
     #[test]
@@ -310,7 +331,8 @@ mod tests {
         }
         let key = key.unwrap();
         assert_eq!(ledger.requests_by_key(), [(key.clone(), 5)].into());
-        assert_eq!(ledger.billed_by_key(), [(key, 2)].into());
+        assert_eq!(ledger.billed_by_key(), [(key.clone(), 2)].into());
+        assert_eq!(ledger.paid_twice(), [key]);
     }
 
     #[test]
@@ -322,6 +344,19 @@ mod tests {
         assert_eq!(ledger.records(), []);
         assert_eq!((ledger.counts().requests, ledger.counts().billed), (2, 2));
         assert_eq!(ledger.usage_by_model()["m"].input_tokens, 10);
+    }
+
+    #[test]
+    fn cost_is_unknown_when_a_price_is() {
+        let ledger = Ledger::new(false);
+        ledger.open("a", None).bill("a", USAGE);
+        let price = Price {
+            output: 1e6,
+            ..Price::default()
+        };
+        assert_eq!(ledger.cost(&[("a".to_owned(), price)].into()), Some(3.0));
+        ledger.open("b", None).bill("b", USAGE);
+        assert_eq!(ledger.cost(&[("a".to_owned(), price)].into()), None);
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod answer;
+mod api;
 mod app;
 mod behaviour;
 mod chat;
@@ -30,13 +31,17 @@ mod error;
 mod faults;
 mod key;
 mod ledger;
+mod limits;
 mod server;
 mod text;
+mod usage;
 
 pub use behaviour::{Behaviour, Reply, Stop};
 pub use config::{Config, Oracle};
-pub use error::ApiError;
+pub use error::{ApiError, Shape};
 pub use faults::{Fault, Faults};
 pub use key::{KEY_HEADER, SampleKey};
-pub use ledger::{Counts, Fate, Ledger, Record, Usage};
+pub use ledger::{Counts, Fate, Ledger, Record};
+pub use limits::Limits;
 pub use server::MockServer;
+pub use usage::{Price, Usage};

@@ -23,7 +23,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{app::App, config::Config, deliver, error::ApiError, ledger::Ledger};
+use crate::{api::Api, app::App, config::Config, deliver, error::ApiError, ledger::Ledger};
 
 /// A server on 127.0.0.1, on a thread and a runtime of its own, so that it can be used with or without one. Dropping it
 /// breaks all connections and frees the port.
@@ -140,7 +140,7 @@ async fn chat_completions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    app.answer(&headers, &body).await
+    app.answer(Api::Chat, &headers, &body).await
 }
 
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
@@ -156,8 +156,6 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 
 async fn unknown_path(uri: Uri) -> Response {
     let message = format!("Nothing is served at {}.", uri.path());
-    deliver::error(
-        &ApiError::new(404, "invalid_request_error", None, message),
-        0,
-    )
+    let error = ApiError::new(404, "invalid_request_error", None, message);
+    deliver::error(&error, error.openai(), "req_mock0")
 }

@@ -1,18 +1,11 @@
-//! Chat completions, their faults, and what the ledger makes of them.
+//! Chat completions, and what the ledger makes of them.
 
 use std::time::Duration;
 
-use mockapi::{ApiError, Behaviour, Config, Counts, Fate, Fault, Faults, MockServer, Reply};
+use mockapi::{Behaviour, Config, Counts, Fate, Faults, MockServer, Reply};
 use serde_json::json;
 
 use crate::client::{Rig, json_of};
-
-fn faulty(faults: Faults) -> Rig {
-    Rig::start(Config {
-        faults,
-        ..Config::default()
-    })
-}
 
 #[tokio::test]
 async fn solver_answers_and_grader_judges() {
@@ -110,128 +103,6 @@ async fn wrong_key_is_401_and_echoed() {
 }
 
 #[tokio::test]
-async fn rate_limit_says_how_long_to_wait() {
-    let retry_after = Some(Duration::from_millis(1500));
-    let rig = faulty(Faults {
-        rate_limited: 1.0,
-        retry_after,
-        ..Faults::default()
-    });
-    let reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
-    assert_eq!(reply.status(), 429);
-    assert_eq!(
-        (
-            &reply.headers()["retry-after-ms"],
-            &reply.headers()["retry-after"]
-        ),
-        (&"1500".parse().unwrap(), &"2".parse().unwrap())
-    );
-}
-
-#[tokio::test]
-async fn server_heals_while_it_runs() {
-    let rig = faulty(Faults {
-        always: Some(ApiError::insufficient_quota()),
-        ..Faults::default()
-    });
-    let (status, body) = rig.chat_status("m", "1").await;
-    assert_eq!(
-        (status, &body["error"]["type"]),
-        (429, &json!("insufficient_quota"))
-    );
-    rig.server
-        .change(|config| config.faults = Faults::default());
-    assert_eq!(rig.chat_status("m", "1").await.0, 200);
-}
-
-#[tokio::test]
-async fn script_gives_every_call_its_own_first_attempts() {
-    let script = vec![
-        Some(Fault::Error(ApiError::server_error())),
-        None,
-        Some(Fault::Error(ApiError::rate_limited(None))),
-    ];
-    let rig = faulty(Faults {
-        script,
-        ..Faults::default()
-    });
-    for sample in ["1", "2"] {
-        for expected in [500, 200, 429, 200] {
-            assert_eq!(rig.chat_status("m", sample).await.0, expected);
-        }
-    }
-}
-
-#[tokio::test]
-async fn faults_of_one_model_leave_the_others_alone() {
-    let down = Faults {
-        server_error: 1.0,
-        ..Faults::default()
-    };
-    let rig = Rig::start(Config {
-        model_faults: [("down".to_owned(), down)].into(),
-        ..Config::default()
-    });
-    assert_eq!(
-        (
-            rig.chat_status("down", "1").await.0,
-            rig.chat_status("up", "1").await.0
-        ),
-        (500, 200)
-    );
-}
-
-#[tokio::test]
-async fn dropped_body_breaks_off_and_is_billed() {
-    let rig = faulty(Faults {
-        dropped: 1.0,
-        ..Faults::default()
-    });
-    let mut reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
-    let promised = reply.content_length().unwrap();
-    let half = reply.chunk().await.unwrap().expect("the first half");
-    assert!(!half.is_empty() && (half.len() as u64) < promised);
-    assert!(reply.chunk().await.is_err());
-    let record = &rig.server.ledger().records()[0];
-    assert_eq!(
-        (record.fate, record.billed.is_some()),
-        (Fate::Dropped, true)
-    );
-}
-
-#[tokio::test]
-async fn truncated_json_is_a_complete_reply_and_is_billed() {
-    let rig = faulty(Faults {
-        truncated: 1.0,
-        ..Faults::default()
-    });
-    let reply = rig.chat("m", "1", "2+2?").send().await.unwrap();
-    let promised = reply.content_length().unwrap();
-    let text = reply.text().await.unwrap();
-    assert_eq!(text.len() as u64, promised);
-    assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
-    assert_eq!(rig.server.ledger().counts().billed, 1);
-}
-
-#[tokio::test]
-async fn hanging_request_is_in_flight_until_the_client_leaves() {
-    let rig = faulty(Faults {
-        hanging: 1.0,
-        ..Faults::default()
-    });
-    let request = tokio::spawn(rig.chat("m", "1", "2+2?").send());
-    let ledger = rig.server.ledger();
-    ledger.wait_until(|counts| counts.settled == 1).await;
-    assert_eq!(
-        (ledger.records()[0].fate, ledger.counts().in_flight),
-        (Fate::Hanging, 1)
-    );
-    request.abort();
-    ledger.wait_until(|counts| counts.in_flight == 0).await;
-    assert_eq!(ledger.counts().billed, 0);
-}
-
-#[tokio::test]
 async fn client_that_leaves_before_the_answer_is_not_billed() {
     let rig = Rig::start(Config {
         latency: Duration::from_secs(3600),
@@ -248,7 +119,7 @@ async fn client_that_leaves_before_the_answer_is_not_billed() {
 
 #[tokio::test]
 async fn peak_counts_requests_at_the_same_time() {
-    let rig = faulty(Faults {
+    let rig = Rig::faulty(Faults {
         hanging: 1.0,
         ..Faults::default()
     });

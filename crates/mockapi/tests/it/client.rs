@@ -1,6 +1,6 @@
 //! A small client.
 
-use mockapi::{Config, KEY_HEADER, MockServer};
+use mockapi::{Config, Faults, KEY_HEADER, MockServer};
 use serde_json::{Value, json};
 
 /// A server and a client that knows it.
@@ -27,6 +27,14 @@ impl Rig {
         Rig::start(Config {
             oracle: Config::oracle_of(targets),
             ..config
+        })
+    }
+
+    /// A server on which every model has these faults.
+    pub(crate) fn faulty(faults: Faults) -> Rig {
+        Rig::start(Config {
+            faults,
+            ..Config::default()
         })
     }
 
