@@ -20,6 +20,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) max_tokens: Option<u64>,
     /// How many answers are wanted.
     pub(crate) n: u64,
+    /// The model may search the web.
+    pub(crate) web_search: bool,
+    /// The client will come back for the answer.
+    pub(crate) background: bool,
 }
 
 impl Asked<'_> {
@@ -44,16 +48,20 @@ pub(crate) struct Answer {
     pub(crate) usage: Usage,
     /// How often the reply is given.
     pub(crate) n: u64,
+    /// The client comes back for it.
+    pub(crate) background: bool,
 }
 
 impl Answer {
     /// Cuts `reply` to the limit of output tokens and counts what is billed.
     pub(crate) fn new(asked: &Asked<'_>, mut reply: Reply, number: u64, created: u64) -> Answer {
         cut(&mut reply, asked.max_tokens);
+        search(&mut reply, asked.web_search);
         let text_len = |text: &Option<String>| text.as_deref().map_or(0, str::len);
         let counted = Usage {
             input_tokens: n_tokens(asked.prompt_len),
             output_tokens: n_tokens(text_len(&reply.text) + text_len(&reply.refusal)) * asked.n,
+            searches: reply.queries.len() as u64,
             ..Usage::default()
         };
         let usage = reply.usage.unwrap_or(counted);
@@ -64,6 +72,7 @@ impl Answer {
             reply,
             usage,
             n: asked.n,
+            background: asked.background,
         }
     }
 }
@@ -71,6 +80,19 @@ impl Answer {
 /// The mock's idea of a token: four bytes, or what is left.
 pub(crate) fn n_tokens(n_bytes: usize) -> u64 {
     n_bytes.div_ceil(4) as u64
+}
+
+/// A model that may search does so, at least once; one that may not does not.
+fn search(reply: &mut Reply, allowed: bool) {
+    if !allowed {
+        reply.queries.clear();
+        reply.opened.clear();
+    } else if reply.queries.is_empty() && reply.opened.is_empty() {
+        reply.queries.push("rehearsal".to_owned());
+        reply
+            .opened
+            .push("https://example.com/rehearsal".to_owned());
+    }
 }
 
 /// Ends a text that is longer than `max_tokens` there.
@@ -93,15 +115,20 @@ fn cut(reply: &mut Reply, max_tokens: Option<u64>) {
 mod tests {
     use super::*;
 
-    fn answer(text: &str, max_tokens: Option<u64>, n: u64) -> Answer {
-        let asked = Asked {
+    fn asked(max_tokens: Option<u64>, n: u64) -> Asked<'static> {
+        Asked {
             model: "m".into(),
             question: "2+2?".into(),
             prompt_len: 9,
             max_tokens,
             n,
-        };
-        Answer::new(&asked, Reply::text(text), 1, 0)
+            web_search: false,
+            background: false,
+        }
+    }
+
+    fn answer(text: &str, max_tokens: Option<u64>, n: u64) -> Answer {
+        Answer::new(&asked(max_tokens, n), Reply::text(text), 1, 0)
     }
 
     #[test]
@@ -124,17 +151,35 @@ mod tests {
             cached_tokens: 90,
             ..Usage::default()
         };
-        let asked = Asked {
-            model: "m".into(),
-            question: "".into(),
-            prompt_len: 9,
-            max_tokens: None,
-            n: 1,
-        };
         let reply = Reply {
             usage: Some(usage),
             ..Reply::text("abc")
         };
-        assert_eq!(Answer::new(&asked, reply, 1, 0).usage, usage);
+        assert_eq!(Answer::new(&asked(None, 1), reply, 1, 0).usage, usage);
+    }
+
+    #[test]
+    fn only_who_may_search_searches() {
+        let reply = Reply {
+            queries: vec!["a".into(), "b".into()],
+            ..Reply::text("4")
+        };
+        assert_eq!(
+            Answer::new(&asked(None, 1), reply.clone(), 1, 0)
+                .usage
+                .searches,
+            0
+        );
+        let searching = Asked {
+            web_search: true,
+            ..asked(None, 1)
+        };
+        assert_eq!(Answer::new(&searching, reply, 1, 0).usage.searches, 2);
+        assert_eq!(
+            Answer::new(&searching, Reply::text("4"), 1, 0)
+                .usage
+                .searches,
+            1
+        );
     }
 }

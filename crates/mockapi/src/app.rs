@@ -12,6 +12,7 @@ use axum::{http::HeaderMap, response::Response};
 use crate::{
     answer::{Answer, Asked},
     api::Api,
+    background::{Background, Poll},
     behaviour::Behaviour,
     config::Config,
     deliver,
@@ -20,6 +21,7 @@ use crate::{
     key::{KEY_HEADER, SampleKey},
     ledger::{Entry, Fate, Ledger},
     limits::{Buckets, Standing},
+    responses::{self, State},
 };
 
 /// What the handlers share.
@@ -27,6 +29,7 @@ use crate::{
 pub(crate) struct App {
     config: RwLock<Arc<Config>>,
     ledger: Ledger,
+    background: Background,
     start: Instant,
     /// The rate limits' buckets, by model.
     buckets: Mutex<HashMap<String, Buckets>>,
@@ -49,6 +52,7 @@ impl App {
         App {
             ledger: Ledger::new(config.log),
             config: RwLock::new(Arc::new(config)),
+            background: Background::default(),
             start: Instant::now(),
             buckets: Mutex::default(),
             attempts: Mutex::default(),
@@ -128,7 +132,7 @@ impl App {
             entry.settle(Fate::Hanging);
             return future::pending().await;
         }
-        if !config.latency.is_zero() {
+        if !config.latency.is_zero() && !asked.background {
             tokio::time::sleep(config.latency).await;
         }
         let number = entry.number();
@@ -138,13 +142,22 @@ impl App {
             .grade_is_unreadable(config.seed, number);
         let reply = behaviour.reply(key.as_ref(), &asked.question, target.as_deref(), unreadable);
         let answer = Answer::new(&asked, reply, number, unix_seconds());
-        let body = match &fault {
-            Some(Fault::Failed(code)) => api.write_failed(&answer, code),
-            _ => {
-                entry.bill(&answer.model, answer.usage);
-                api.write(&answer)
-            }
+        let failure = match &fault {
+            Some(Fault::Failed(code)) => Some(code.clone()),
+            _ => None,
         };
+        if failure.is_none() {
+            // A background response, too: it is worked on whether or not anyone comes back for it.
+            entry.bill(&answer.model, answer.usage);
+        }
+        let body = match &failure {
+            _ if answer.background => responses::write(&answer, State::Queued),
+            Some(code) => api.write_failed(&answer, code),
+            None => api.write(&answer),
+        };
+        if answer.background {
+            self.background.keep(answer, failure);
+        }
         entry.settle(match fault {
             Some(Fault::Truncated) => Fate::Truncated,
             Some(Fault::Dropped) => Fate::Dropped,
@@ -152,6 +165,28 @@ impl App {
             _ => Fate::Sent(200),
         });
         deliver::answer(body, fault.as_ref(), id, Some(entry))
+    }
+
+    /// Answers a poll of the background response `response`.
+    pub(crate) async fn poll(&self, poll: Poll, response: &str, headers: &HeaderMap) -> Response {
+        let config = self.config();
+        let number = self.ledger.poll();
+        let id = format!("req_mockpoll{number}");
+        // Another seed, so that polls do not repeat the fate of the requests with their numbers.
+        let fault = config.poll_faults.draw(!config.seed, number);
+        let polled = match (authorize(&config, Api::Responses, headers), &fault) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(Fault::Error(error))) => Err(error.clone()),
+            (Ok(()), Some(Fault::Hanging)) => return future::pending().await,
+            (Ok(()), _) => self
+                .background
+                .poll(poll, response, &config)
+                .ok_or_else(|| ApiError::response_not_found(response)),
+        };
+        match polled {
+            Ok(body) => deliver::answer(body, fault.as_ref(), &id, None),
+            Err(error) => deliver::error(&error, error.openai(), &id),
+        }
     }
 
     fn take_from_buckets(

@@ -28,6 +28,10 @@ pub struct Reply {
     pub refusal: Option<String>,
     /// Why the text ends.
     pub stop: Stop,
+    /// What it searched the web for, if the request let it; with `opened` empty too, one query and one page of the mock's.
+    pub queries: Vec<String>,
+    /// The pages it opened and cites, if the request let it search.
+    pub opened: Vec<String>,
     /// Tokens to report; `None` counts four characters as one token.
     pub usage: Option<Usage>,
 }

@@ -9,7 +9,7 @@ use crate::{
     answer::{Answer, Asked},
     behaviour::Stop,
     error::ApiError,
-    text::Text,
+    text::Message,
 };
 
 #[derive(Deserialize)]
@@ -23,14 +23,6 @@ struct Request<'a> {
     n: Option<u64>,
     #[serde(default)]
     stream: bool,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    role: Cow<'a, str>,
-    #[serde(borrow, default)]
-    content: Text<'a>,
 }
 
 /// Reads a request.
@@ -50,23 +42,15 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
     if request.stream {
         return Err(ApiError::unsupported("stream"));
     }
-    let prompt_len = request
-        .messages
-        .iter()
-        .map(|message| message.content.0.len())
-        .sum();
-    let question = request
-        .messages
-        .into_iter()
-        .rfind(|message| message.role == "user");
+    let prompt_len = Message::len_of(&request.messages);
     Ok(Asked {
         model: request.model,
-        question: question
-            .map(|message| message.content.0)
-            .unwrap_or_default(),
+        question: Message::last_of_user(request.messages),
         prompt_len,
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
         n: request.n.unwrap_or(1).max(1),
+        web_search: false,
+        background: false,
     })
 }
 
@@ -106,6 +90,7 @@ pub(crate) fn write(answer: &Answer) -> Vec<u8> {
         ref reply,
         usage,
         n,
+        ..
     } = *answer;
     let finish_reason = match reply.stop {
         Stop::Finished => "stop",
@@ -203,6 +188,7 @@ mod tests {
             reply,
             usage,
             n: 1,
+            background: false,
         };
         let expected = json!({
             "id": "chatcmpl-mock7", "object": "chat.completion", "created": 1_795_416_900, "model": "m",
@@ -235,6 +221,7 @@ mod tests {
             reply,
             usage: Usage::default(),
             n: 3,
+            background: false,
         };
         let body: Value = serde_json::from_slice(&write(&answer)).unwrap();
         assert_eq!(body["choices"].as_array().unwrap().len(), 3);

@@ -19,6 +19,12 @@ pub struct Config {
     pub api_key: Option<String>,
     /// From a request's arrival to its answer. Errors come at once.
     pub latency: Duration,
+    /// From a background response's start to its end. Read at every poll, so that a test can hold one and let it go.
+    pub background: Duration,
+    /// From a background response's start until it is forgotten. Read at every poll.
+    pub retention: Duration,
+    /// Faults of polls: of reading, cancelling and deleting background responses.
+    pub poll_faults: Faults,
     /// Decides, together with a request's number, which faults it meets.
     pub seed: u64,
     /// What is right.
@@ -59,6 +65,9 @@ impl Default for Config {
             log: true,
             api_key: None,
             latency: Duration::ZERO,
+            background: Duration::ZERO,
+            retention: Duration::MAX,
+            poll_faults: Faults::default(),
             seed: 0,
             oracle: Arc::new(|_| None),
             faults: Faults::default(),

@@ -84,7 +84,13 @@ impl ApiError {
         ApiError::bad_request(Some("missing_required_parameter"), Some(param), message)
     }
 
-    /// 400: the mock does not know `param`.
+    /// 400: this API has no `param`.
+    pub(crate) fn unknown(param: &str) -> ApiError {
+        let message = format!("Unknown parameter: '{param}'.");
+        ApiError::bad_request(Some("unknown_parameter"), Some(param), message)
+    }
+
+    /// 400: the mock does not do `param`.
     pub(crate) fn unsupported(param: &str) -> ApiError {
         let message = format!("Unsupported parameter: '{param}'.");
         ApiError::bad_request(Some("unsupported_parameter"), Some(param), message)
@@ -110,6 +116,12 @@ impl ApiError {
             Some("model_not_found"),
             message,
         )
+    }
+
+    /// 404: there is no response `id`, or not any more.
+    pub(crate) fn response_not_found(id: &str) -> ApiError {
+        let message = format!("Response with id '{id}' not found.");
+        ApiError::new(404, "invalid_request_error", None, message)
     }
 
     /// 429 that goes away by waiting.

@@ -64,6 +64,8 @@ pub struct Counts {
     pub in_flight: u64,
     /// The most that were worked on at the same time.
     pub peak_in_flight: u64,
+    /// Polls of background responses; they are no requests in the sense of the others.
+    pub polls: u64,
 }
 
 /// The books of a server; clones are views of the same books.
@@ -197,6 +199,16 @@ impl Ledger {
         }
     }
 
+    /// Enters a poll and says which one it is, counted from 1.
+    pub(crate) fn poll(&self) -> u64 {
+        let mut number = 0;
+        self.0.counts.send_modify(|counts| {
+            counts.polls += 1;
+            number = counts.polls;
+        });
+        number
+    }
+
     /// How many answers of `model` were billed.
     pub(crate) fn n_billed(&self, model: &str) -> u64 {
         self.books()
@@ -315,6 +327,7 @@ mod tests {
             billed: 0,
             in_flight: 1,
             peak_in_flight: 1,
+            polls: 0,
         };
         assert_eq!(ledger.counts(), counts);
     }

@@ -22,6 +22,7 @@
 mod answer;
 mod api;
 mod app;
+mod background;
 mod behaviour;
 mod chat;
 mod config;
@@ -32,6 +33,7 @@ mod faults;
 mod key;
 mod ledger;
 mod limits;
+mod responses;
 mod server;
 mod text;
 mod usage;

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, Uri},
     response::Response,
     routing::{get, post},
@@ -23,7 +23,9 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{api::Api, app::App, config::Config, deliver, error::ApiError, ledger::Ledger};
+use crate::{
+    api::Api, app::App, background::Poll, config::Config, deliver, error::ApiError, ledger::Ledger,
+};
 
 /// A server on 127.0.0.1, on a thread and a runtime of its own, so that it can be used with or without one. Dropping it
 /// breaks all connections and frees the port.
@@ -129,6 +131,12 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/responses", post(responses))
+        .route(
+            "/v1/responses/{id}",
+            get(read_response).delete(delete_response),
+        )
+        .route("/v1/responses/{id}/cancel", post(cancel_response))
         .route("/v1/models", get(models))
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
@@ -141,6 +149,34 @@ async fn chat_completions(
     body: Bytes,
 ) -> Response {
     app.answer(Api::Chat, &headers, &body).await
+}
+
+async fn responses(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    app.answer(Api::Responses, &headers, &body).await
+}
+
+async fn read_response(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    app.poll(Poll::Read, &id, &headers).await
+}
+
+async fn cancel_response(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    app.poll(Poll::Cancel, &id, &headers).await
+}
+
+async fn delete_response(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    app.poll(Poll::Delete, &id, &headers).await
 }
 
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {

@@ -12,6 +12,36 @@ use serde::{
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
+/// A message, as all APIs write one.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Message<'a> {
+    #[serde(borrow, default)]
+    role: Cow<'a, str>,
+    #[serde(borrow, default)]
+    content: Text<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// A user's message.
+    pub(crate) fn of_user(text: Cow<'a, str>) -> Message<'a> {
+        Message {
+            role: Cow::Borrowed("user"),
+            content: Text(text),
+        }
+    }
+
+    /// Bytes of text in all `messages`.
+    pub(crate) fn len_of(messages: &[Message<'_>]) -> usize {
+        messages.iter().map(|message| message.content.0.len()).sum()
+    }
+
+    /// The last user message's text; empty if there is none.
+    pub(crate) fn last_of_user(messages: Vec<Message<'a>>) -> Cow<'a, str> {
+        let last = messages.into_iter().rfind(|message| message.role == "user");
+        last.map(|message| message.content.0).unwrap_or_default()
+    }
+}
+
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(borrow, default)]

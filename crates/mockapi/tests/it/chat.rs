@@ -136,6 +136,7 @@ async fn peak_counts_requests_at_the_same_time() {
         billed: 0,
         in_flight: 0,
         peak_in_flight: 5,
+        polls: 0,
     };
     assert_eq!(ledger.counts(), counts);
 }

@@ -42,6 +42,11 @@ impl Rig {
         self.http.get(format!("{}{path}", self.server.base_url()))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .delete(format!("{}{path}", self.server.base_url()))
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.http
             .post(format!("{}{path}", self.server.base_url()))

@@ -5,3 +5,4 @@
 mod chat;
 mod client;
 mod faults;
+mod responses;
