@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, Asked},
     chat,
     error::ApiError,
+    messages,
     responses::{self, State},
 };
 
@@ -17,6 +18,7 @@ use crate::{
 pub(crate) enum Api {
     Chat,
     Responses,
+    Messages,
 }
 
 impl Api {
@@ -25,10 +27,18 @@ impl Api {
     /// # Errors
     ///
     /// 400 for one that the API would not take.
-    pub(crate) fn read(self, body: &[u8]) -> Result<Asked<'_>, ApiError> {
+    pub(crate) fn read<'a>(
+        self,
+        headers: &HeaderMap,
+        body: &'a [u8],
+    ) -> Result<Asked<'a>, ApiError> {
         match self {
             Api::Chat => chat::read(body),
             Api::Responses => responses::read(body),
+            Api::Messages if !headers.contains_key("anthropic-version") => {
+                Err(ApiError::missing("anthropic-version"))
+            }
+            Api::Messages => messages::read(body),
         }
     }
 
@@ -37,6 +47,7 @@ impl Api {
         match self {
             Api::Chat => chat::write(answer),
             Api::Responses => responses::write(answer, State::Done),
+            Api::Messages => messages::write(answer),
         }
     }
 
@@ -48,6 +59,7 @@ impl Api {
                 body.to_string().into_bytes()
             }
             Api::Responses => responses::write(answer, State::Failed(code)),
+            Api::Messages => messages::write_failed(),
         }
     }
 
@@ -55,21 +67,29 @@ impl Api {
     pub(crate) fn error(self, error: &ApiError) -> (u16, Value) {
         match self {
             Api::Chat | Api::Responses => (error.status, error.openai()),
+            Api::Messages => messages::error(error),
         }
     }
 
     /// The key a request was sent with; empty if there is none.
-    pub(crate) fn key(self, headers: &HeaderMap) -> Cow<'_, str> {
-        let text = |name: HeaderName| {
+    pub(crate) fn key(self, headers: &HeaderMap) -> String {
+        let text = |name| {
             headers
                 .get(name)
                 .map(|value| String::from_utf8_lossy(value.as_bytes()))
         };
-        match text(header::AUTHORIZATION) {
-            Some(Cow::Borrowed(sent)) => {
-                Cow::Borrowed(sent.strip_prefix("Bearer ").unwrap_or(sent))
-            }
-            sent => sent.unwrap_or_default(),
+        let bearer = |sent: Cow<'_, str>| sent.strip_prefix("Bearer ").unwrap_or(&sent).to_owned();
+        match self {
+            Api::Messages => text("x-api-key").unwrap_or_default().into_owned(),
+            Api::Chat | Api::Responses => text("authorization").map(bearer).unwrap_or_default(),
         }
+    }
+
+    /// The header that carries the request's id.
+    pub(crate) fn id_header(self) -> HeaderName {
+        HeaderName::from_static(match self {
+            Api::Messages => "request-id",
+            Api::Chat | Api::Responses => "x-request-id",
+        })
     }
 }

@@ -44,7 +44,6 @@ struct Call<'a> {
     asked: Asked<'a>,
     behaviour: Behaviour,
     fault: Option<Fault>,
-    id: &'a str,
 }
 
 impl App {
@@ -81,10 +80,10 @@ impl App {
         let key = headers
             .get(KEY_HEADER)
             .and_then(|key| SampleKey::parse(key.to_str().ok()?));
-        let asked = api.read(body);
+        let asked = api.read(headers, body);
         let model = asked.as_ref().map_or("", |asked| &*asked.model);
         let mut entry = self.ledger.open(model, key.clone());
-        let id = format!("req_mock{}", entry.number());
+        let number = entry.number();
 
         let mut standing = None;
         let allowed = authorize(&config, api, headers)
@@ -94,14 +93,13 @@ impl App {
                     Behaviour::of(&config, &asked.model).map(|behaviour| behaviour.into_owned());
                 let behaviour = behaviour.ok_or_else(|| ApiError::model_not_found(&asked.model))?;
                 self.take_from_buckets(&config, &asked, &mut standing)?;
-                let fault = self.fault(&config, &asked.model, &key, entry.number())?;
+                let fault = self.fault(&config, &asked.model, &key, number)?;
                 Ok(Call {
                     api,
                     key,
                     asked,
                     behaviour,
                     fault,
-                    id: &id,
                 })
             });
         let mut response = match allowed {
@@ -109,9 +107,10 @@ impl App {
             Err(error) => {
                 let (status, body) = api.error(&error);
                 entry.settle(Fate::Sent(status));
-                deliver::error(&ApiError { status, ..error }, body, &id)
+                deliver::error(&ApiError { status, ..error }, body)
             }
         };
+        deliver::name(&mut response, api.id_header(), &format!("req_mock{number}"));
         if let Some(standing) = standing {
             standing.write(response.headers_mut());
         }
@@ -126,7 +125,6 @@ impl App {
             asked,
             behaviour,
             fault,
-            id,
         } = call;
         if fault == Some(Fault::Hanging) {
             entry.settle(Fate::Hanging);
@@ -164,14 +162,13 @@ impl App {
             Some(Fault::Closed) => Fate::Closed,
             _ => Fate::Sent(200),
         });
-        deliver::answer(body, fault.as_ref(), id, Some(entry))
+        deliver::answer(body, fault.as_ref(), Some(entry))
     }
 
     /// Answers a poll of the background response `response`.
     pub(crate) async fn poll(&self, poll: Poll, response: &str, headers: &HeaderMap) -> Response {
         let config = self.config();
         let number = self.ledger.poll();
-        let id = format!("req_mockpoll{number}");
         // Another seed, so that polls do not repeat the fate of the requests with their numbers.
         let fault = config.poll_faults.draw(!config.seed, number);
         let polled = match (authorize(&config, Api::Responses, headers), &fault) {
@@ -183,10 +180,16 @@ impl App {
                 .poll(poll, response, &config)
                 .ok_or_else(|| ApiError::response_not_found(response)),
         };
-        match polled {
-            Ok(body) => deliver::answer(body, fault.as_ref(), &id, None),
-            Err(error) => deliver::error(&error, error.openai(), &id),
-        }
+        let mut response = match polled {
+            Ok(body) => deliver::answer(body, fault.as_ref(), None),
+            Err(error) => deliver::error(&error, error.openai()),
+        };
+        deliver::name(
+            &mut response,
+            Api::Responses.id_header(),
+            &format!("req_mockpoll{number}"),
+        );
+        response
     }
 
     fn take_from_buckets(

@@ -4,7 +4,7 @@ use std::{fmt, io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use futures_util::{Stream, StreamExt, stream};
@@ -15,13 +15,8 @@ use crate::{error::ApiError, faults::Fault, ledger::Entry};
 /// Bytes of a dripping body that come at a time.
 const DRIP_LEN: usize = 16;
 
-/// A 200 with `body`, broken as `fault` says. `id` is the request's; `entry` stays open while the body drips.
-pub(crate) fn answer(
-    mut body: Vec<u8>,
-    fault: Option<&Fault>,
-    id: &str,
-    entry: Option<Entry>,
-) -> Response {
+/// A 200 with `body`, broken as `fault` says. `entry` stays open while the body drips.
+pub(crate) fn answer(mut body: Vec<u8>, fault: Option<&Fault>, entry: Option<Entry>) -> Response {
     let promised = body.len();
     let stream = match fault {
         Some(Fault::Dropped) => {
@@ -32,17 +27,16 @@ pub(crate) fn answer(
         Some(Fault::Dripping(pause)) => dripping(body, *pause, entry).right_stream(),
         Some(Fault::Truncated) => {
             body.truncate(promised / 2);
-            return response(StatusCode::OK, Body::from(body), "application/json", id);
+            return response(StatusCode::OK, Body::from(body), "application/json");
         }
         Some(Fault::Error(_) | Fault::Hanging | Fault::Failed(_)) | None => {
-            return response(StatusCode::OK, Body::from(body), "application/json", id);
+            return response(StatusCode::OK, Body::from(body), "application/json");
         }
     };
     let mut response = response(
         StatusCode::OK,
         Body::from_stream(stream),
         "application/json",
-        id,
     );
     response
         .headers_mut()
@@ -50,11 +44,16 @@ pub(crate) fn answer(
     response
 }
 
+/// Says which request this is the reply to.
+pub(crate) fn name(response: &mut Response, header: HeaderName, id: &str) {
+    response.headers_mut().insert(header, value(id));
+}
+
 /// A complete error reply; `standard` is its body in the form of the API in use.
-pub(crate) fn error(error: &ApiError, standard: Value, id: &str) -> Response {
+pub(crate) fn error(error: &ApiError, standard: Value) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (body, content_type) = error.body(standard);
-    let mut response = response(status, Body::from(body), content_type, id);
+    let mut response = response(status, Body::from(body), content_type);
     if let Some(wait) = error.retry_after {
         let millis = wait.as_millis();
         let headers = response.headers_mut();
@@ -97,12 +96,11 @@ fn dripping(
     )
 }
 
-fn response(status: StatusCode, body: Body, content_type: &'static str, id: &str) -> Response {
+fn response(status: StatusCode, body: Body, content_type: &'static str) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert("x-request-id", value(id));
     response
 }
 

@@ -1,7 +1,8 @@
 //! An OpenAI-compatible server on loopback, for rehearsals, tests and benchmarks.
 //!
-//! It answers `POST /v1/chat/completions` as the real API does, over real HTTP, and can be told to fail in the ways in
-//! which real APIs fail. What was asked and what was billed stands in its [`Ledger`].
+//! It answers `POST /v1/chat/completions`, `/v1/responses` (in the background, too) and `/v1/messages` (Anthropic's) as
+//! the real APIs do, over real HTTP, and can be told to fail in the ways in which real APIs fail. What was asked and what
+//! was billed stands in its [`Ledger`].
 //!
 //! ```
 //! let server = mockapi::MockServer::start(mockapi::Config::default())?;
@@ -14,8 +15,9 @@
 //! is right for it, so that `mock/p80` can answer about 80 % right and `mock/grader` can judge. [`Behaviour::of`] says
 //! what each model does, [`Faults`] what goes wrong and how often.
 //!
-//! Parts: `server` is the thread and the routes, `app` a request's way through it; `chat` is wire form only;
-//! `behaviour`, `answer`, `faults` and `key` are pure.
+//! Parts: `server` is the thread and the routes, `app` a request's way through it, `deliver` how replies travel. `api`
+//! chooses between the wire forms `chat`, `responses` and `messages`. `behaviour`, `answer`, `faults`, `limits` and `key`
+//! are pure. `background` and `ledger` are what a server remembers.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -33,6 +35,7 @@ mod faults;
 mod key;
 mod ledger;
 mod limits;
+mod messages;
 mod responses;
 mod server;
 mod text;

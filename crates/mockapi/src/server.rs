@@ -137,6 +137,7 @@ fn router(app: Arc<App>) -> Router {
             get(read_response).delete(delete_response),
         )
         .route("/v1/responses/{id}/cancel", post(cancel_response))
+        .route("/v1/messages", post(messages))
         .route("/v1/models", get(models))
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
@@ -153,6 +154,10 @@ async fn chat_completions(
 
 async fn responses(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     app.answer(Api::Responses, &headers, &body).await
+}
+
+async fn messages(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    app.answer(Api::Messages, &headers, &body).await
 }
 
 async fn read_response(
@@ -193,5 +198,5 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 async fn unknown_path(uri: Uri) -> Response {
     let message = format!("Nothing is served at {}.", uri.path());
     let error = ApiError::new(404, "invalid_request_error", None, message);
-    deliver::error(&error, error.openai(), "req_mock0")
+    deliver::error(&error, error.openai())
 }

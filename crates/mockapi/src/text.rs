@@ -30,6 +30,11 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Who says it.
+    pub(crate) fn role(&self) -> &str {
+        &self.role
+    }
+
     /// Bytes of text in all `messages`.
     pub(crate) fn len_of(messages: &[Message<'_>]) -> usize {
         messages.iter().map(|message| message.content.0.len()).sum()

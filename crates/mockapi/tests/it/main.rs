@@ -5,4 +5,5 @@
 mod chat;
 mod client;
 mod faults;
+mod messages;
 mod responses;
