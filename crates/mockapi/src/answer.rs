@@ -29,7 +29,8 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     /// Tokens that count against a rate limit: the prompt's, and the most that may be answered.
     pub(crate) fn tokens_requested(&self) -> u64 {
-        n_tokens(self.prompt_len) + self.max_tokens.unwrap_or(0) * self.n
+        let answers = self.max_tokens.unwrap_or(0).saturating_mul(self.n);
+        n_tokens(self.prompt_len).saturating_add(answers)
     }
 }
 

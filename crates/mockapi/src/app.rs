@@ -13,7 +13,7 @@ use crate::{
     answer::{Answer, Asked},
     api::Api,
     background::{Background, Poll},
-    behaviour::Behaviour,
+    behaviour::{Behaviour, Question},
     config::Config,
     deliver,
     error::ApiError,
@@ -138,7 +138,12 @@ impl App {
         let unreadable = config
             .faults_of(&asked.model)
             .grade_is_unreadable(config.seed, number);
-        let reply = behaviour.reply(key.as_ref(), &asked.question, target.as_deref(), unreadable);
+        let question = Question {
+            key: key.as_ref(),
+            text: &asked.question,
+            target: target.as_deref(),
+        };
+        let reply = behaviour.reply(&question, unreadable);
         let answer = Answer::new(&asked, reply, number, unix_seconds());
         let failure = match &fault {
             Some(Fault::Failed(code)) => Some(code.clone()),
@@ -248,10 +253,14 @@ impl App {
 
 /// Checks the API key.
 fn authorize(config: &Config, api: Api, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(expected) = &config.api_key else {
+        return Ok(());
+    };
     let sent = api.key(headers);
-    match &config.api_key {
-        Some(expected) if *expected != sent => Err(ApiError::invalid_api_key(&sent)),
-        _ => Ok(()),
+    if sent == *expected {
+        Ok(())
+    } else {
+        Err(ApiError::invalid_api_key(&sent))
     }
 }
 

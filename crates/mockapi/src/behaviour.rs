@@ -1,11 +1,22 @@
 //! What a model says, as a pure function of the request and of what is right.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{config::Config, draw, key::SampleKey, usage::Usage};
 
+/// What a model is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The sample and the call, if the request says so.
+    pub key: Option<&'a SampleKey>,
+    /// The last user message.
+    pub text: &'a str,
+    /// What is right, if the oracle knows.
+    pub target: Option<&'a str>,
+}
+
 /// What a model does with a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub enum Behaviour {
     /// Answers about `percent` % of the samples right, 0 to 100: those whose id hashes below it. So what one solver gets
     /// right, a better one gets right too.
@@ -17,6 +28,8 @@ pub enum Behaviour {
     Grader,
     /// Always the same reply.
     Says(Reply),
+    /// Whatever the function says, for evals whose answers or grades have a form of their own.
+    Function(Arc<dyn Fn(&Question<'_>) -> Reply + Send + Sync>),
 }
 
 /// A model's reply, before an API gives it a form.
@@ -98,22 +111,29 @@ impl Behaviour {
         Some(Cow::Owned(behaviour))
     }
 
-    /// The reply to `question`, the last user message. `target` is what is right, if known; `unreadable` takes the
-    /// verdict out of a grade.
-    pub(crate) fn reply(
-        &self,
-        key: Option<&SampleKey>,
-        question: &str,
-        target: Option<&str>,
-        unreadable: bool,
-    ) -> Reply {
+    /// The reply to `question`; `unreadable` takes the verdict out of a grade.
+    pub(crate) fn reply(&self, question: &Question<'_>, unreadable: bool) -> Reply {
         match self {
             Behaviour::Says(reply) => reply.clone(),
+            Behaviour::Function(function) => function(question),
             Behaviour::Grader if unreadable => {
                 Reply::text("The response might be right, and again it might not be.")
             }
-            Behaviour::Grader => Reply::text(grade(question, target)),
-            Behaviour::Solver { percent } => Reply::text(solve(*percent, key, target)),
+            Behaviour::Grader => Reply::text(grade(question.text, question.target)),
+            Behaviour::Solver { percent } => {
+                Reply::text(solve(*percent, question.key, question.target))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Behaviour::Solver { percent } => write!(f, "Solver({percent} %)"),
+            Behaviour::Grader => f.write_str("Grader"),
+            Behaviour::Says(reply) => f.debug_tuple("Says").field(reply).finish(),
+            Behaviour::Function(_) => f.write_str("Function"),
         }
     }
 }
@@ -159,8 +179,9 @@ fn grade(question: &str, target: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn of(model: &str) -> Option<Behaviour> {
-        Behaviour::of(&Config::default(), model).map(Cow::into_owned)
+    fn of(model: &str) -> String {
+        Behaviour::of(&Config::default(), model)
+            .map_or("nothing".into(), |behaviour| format!("{behaviour:?}"))
     }
 
     fn key(sample: usize) -> SampleKey {
@@ -178,28 +199,34 @@ mod tests {
 
     #[test]
     fn names_say_what_a_model_does() {
-        assert_eq!(of("mock/p0"), Some(Behaviour::Solver { percent: 0 }));
-        assert_eq!(of("mock/p100"), Some(Behaviour::Solver { percent: 100 }));
-        assert_eq!(of("gpt-4o"), Some(Behaviour::Solver { percent: 100 }));
-        for grader in ["mock/grader", "my-grader", "gpt-4.1-2025-04-14"] {
-            assert_eq!(of(grader), Some(Behaviour::Grader), "{grader}");
-        }
-        for unknown in ["mock/p101", "mock/p", "mock/p+5", "mock/xyz"] {
-            assert_eq!(of(unknown), None, "{unknown}");
-        }
+        assert_eq!(
+            ["mock/p0", "mock/p100", "gpt-4o"].map(of),
+            ["Solver(0 %)", "Solver(100 %)", "Solver(100 %)"]
+        );
+        assert_eq!(
+            ["mock/grader", "my-grader", "gpt-4.1-2025-04-14"].map(of),
+            ["Grader"; 3]
+        );
+        assert_eq!(
+            ["mock/p101", "mock/p", "mock/p+5", "mock/xyz"].map(of),
+            ["nothing"; 4]
+        );
     }
 
     #[test]
     fn roles_come_before_names() {
-        let says = Behaviour::Says(Reply::text("no"));
+        let echo = Behaviour::Function(Arc::new(|question| Reply::text(question.text)));
         let config = Config {
-            roles: [("mock/grader".to_owned(), says.clone())].into(),
+            roles: [("mock/grader".to_owned(), echo)].into(),
             ..Config::default()
         };
-        assert_eq!(
-            Behaviour::of(&config, "mock/grader").as_deref(),
-            Some(&says)
-        );
+        let behaviour = Behaviour::of(&config, "mock/grader").unwrap();
+        let question = Question {
+            key: None,
+            text: "2+2?",
+            target: None,
+        };
+        assert_eq!(behaviour.reply(&question, true), Reply::text("2+2?"));
     }
 
     #[test]
@@ -251,7 +278,17 @@ mod tests {
 
     #[test]
     fn unreadable_grade_holds_no_verdict() {
-        let reply = Behaviour::Grader.reply(None, "Exact Answer: Paris", Some("Paris"), true);
-        assert!(!reply.text.unwrap().contains("correct:"));
+        let question = Question {
+            key: None,
+            text: "Exact Answer: Paris",
+            target: Some("Paris"),
+        };
+        assert!(
+            !Behaviour::Grader
+                .reply(&question, true)
+                .text
+                .unwrap()
+                .contains("correct:")
+        );
     }
 }

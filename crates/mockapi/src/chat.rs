@@ -29,7 +29,7 @@ struct Request<'a> {
 ///
 /// # Errors
 ///
-/// 400 for a body that is not JSON, names no model, has no messages, or wants a stream.
+/// 400 for a body that is not JSON, names no model, has no messages, wants a stream, or wants no choice or too many.
 pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
     let request: Request<'_> =
         serde_json::from_slice(body).map_err(|error| ApiError::unreadable(&error))?;
@@ -42,13 +42,21 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
     if request.stream {
         return Err(ApiError::unsupported("stream"));
     }
+    let n = request.n.unwrap_or(1);
+    if !(1..=128).contains(&n) {
+        return Err(ApiError::bad_request(
+            Some("invalid_value"),
+            Some("n"),
+            "'n' has to be 1 to 128.",
+        ));
+    }
     let prompt_len = Message::len_of(&request.messages);
     Ok(Asked {
         model: request.model,
         question: Message::last_of_user(request.messages),
         prompt_len,
         max_tokens: request.max_completion_tokens.or(request.max_tokens),
-        n: request.n.unwrap_or(1).max(1),
+        n,
         web_search: false,
         background: false,
     })
@@ -147,6 +155,10 @@ mod tests {
             Some("model"),
         );
         check_refused(r#"{"model": "m"}"#, Some("messages"));
+        check_refused(
+            r#"{"model": "m", "n": 129, "messages": [{"role": "user"}]}"#,
+            Some("n"),
+        );
         check_refused(r#"{"model": "m", "messages": []}"#, Some("messages"));
         check_refused(
             r#"{"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": true}"#,

@@ -159,14 +159,18 @@ impl Ledger {
 
     /// Waits until the counts are as `reached` wants them; looks at once, and again at every change.
     pub async fn wait_until(&self, mut reached: impl FnMut(&Counts) -> bool) {
-        let waited = self
-            .0
-            .counts
-            .subscribe()
-            .wait_for(|counts| reached(counts))
-            .await
-            .map(drop);
-        waited.expect("this ledger holds the sender");
+        let mut changes = self.0.counts.subscribe();
+        loop {
+            // Copied, so that `reached` may ask this ledger for more: no lock is held while it does.
+            let counts = *changes.borrow_and_update();
+            if reached(&counts) {
+                return;
+            }
+            changes
+                .changed()
+                .await
+                .expect("this ledger holds the sender");
+        }
     }
 
     /// Enters a request that has arrived; its entry ends with the work on it.

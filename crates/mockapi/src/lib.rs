@@ -41,7 +41,7 @@ mod server;
 mod text;
 mod usage;
 
-pub use behaviour::{Behaviour, Reply, Stop};
+pub use behaviour::{Behaviour, Question, Reply, Stop};
 pub use config::{Config, Oracle};
 pub use error::{ApiError, Shape};
 pub use faults::{Fault, Faults};
