@@ -19,8 +19,9 @@ use crate::{
     error::ApiError,
     faults::{Fault, Faults},
     key::{KEY_HEADER, SampleKey},
-    ledger::{Entry, Fate, Ledger},
+    ledger::{Entry, Ledger},
     limits::{Buckets, Standing},
+    record::Fate,
     responses::{self, State},
 };
 
