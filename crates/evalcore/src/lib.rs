@@ -1,1 +1,5 @@
 //! x
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod random;
