@@ -2,5 +2,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod dataset;
 pub mod http;
 pub mod random;
