@@ -4,4 +4,5 @@
 
 pub mod dataset;
 pub mod http;
+pub mod prompts;
 pub mod random;
