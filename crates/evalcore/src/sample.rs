@@ -121,7 +121,10 @@ pub struct Completion {
 impl Completion {
     /// Cut off at the limit on output tokens.
     pub fn is_truncated(&self) -> bool {
-        matches!(self.finish_reason.as_deref(), Some("length" | "max_tokens" | "model_length"))
+        matches!(
+            self.finish_reason.as_deref(),
+            Some("length" | "max_tokens" | "model_length")
+        )
     }
 
     /// Declined by the model or stopped by a content filter.
@@ -144,8 +147,10 @@ pub struct Failure {
 pub struct Trail {
     /// The model's answer.
     pub answer: Option<Completion>,
-    /// The grader's replies, in the order of asking.
+    /// The grader's replies of this try, in the order of asking.
     pub grades: Vec<Completion>,
+    /// Grader replies of earlier tries, none of which had a verdict.
+    pub n_spent_grades: u32,
     /// The error that ended the sample in this run.
     pub failure: Option<Failure>,
 }
@@ -162,9 +167,9 @@ impl Trail {
     /// Opens the sample to another try after an error: the answer, which is paid for, stays;
     /// verdicts that nobody could read do not count against the new try.
     pub fn retry(&mut self) {
-        if self.failure.take().is_some() {
-            self.grades.clear();
-        }
+        self.failure = None;
+        self.n_spent_grades += self.grades.len() as u32;
+        self.grades.clear();
     }
 }
 
@@ -269,26 +274,42 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
         return Ok(vec![Step::Done(Outcome::Truncated)]);
     }
     let Scorer::Model { prompt, read } = protocol.eval.scorer;
-    if let Some(score) = trail.grades.iter().find_map(|grade| read(&answer.text, &grade.text)) {
+    if let Some(score) = trail
+        .grades
+        .iter()
+        .find_map(|grade| read(&answer.text, &grade.text))
+    {
         return Ok(vec![Step::Done(Outcome::Scored(score))]);
     }
     let asks = trail.grades.len() as u32;
     if asks >= MAX_GRADER_ASKS {
         return Ok(vec![Step::Done(Outcome::Failed(Failure {
-            slot: Slot::Grade { ask: asks },
+            slot: Slot::Grade {
+                ask: trail.n_spent_grades + asks,
+            },
             error: format!("no verdict could be read from {asks} replies of the grader"),
         }))]);
     }
     let question = prompt(&protocol.prompts, sample, &answer.text)?;
     Ok(vec![Step::Ask {
-        slot: Slot::Grade { ask: asks + 1 },
+        slot: Slot::Grade {
+            ask: trail.n_spent_grades + asks + 1,
+        },
         to: Role::Grader,
         messages: conversation(protocol.grader_system_message.as_deref(), question),
     }])
 }
 
 fn conversation(system_message: Option<&str>, question: String) -> Vec<Message> {
-    let system =
-        system_message.map(|text| Message { role: "system", content: text.to_owned() });
-    system.into_iter().chain([Message { role: "user", content: question }]).collect()
+    let system = system_message.map(|text| Message {
+        role: "system",
+        content: text.to_owned(),
+    });
+    system
+        .into_iter()
+        .chain([Message {
+            role: "user",
+            content: question,
+        }])
+        .collect()
 }

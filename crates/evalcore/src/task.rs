@@ -265,6 +265,38 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
+impl Usage {
+    /// Counts one reply; none for one whose server did not say what it took.
+    pub fn add(&mut self, tokens: Option<&Tokens>) {
+        self.replies += 1;
+        let Some(tokens) = tokens else {
+            self.replies_without_usage += 1;
+            return;
+        };
+        self.input_tokens += tokens.input_tokens;
+        self.cached_tokens += tokens.cached_tokens;
+        self.output_tokens += tokens.output_tokens;
+        self.reasoning_tokens += tokens.reasoning_tokens;
+        self.total_tokens += tokens.total_tokens;
+    }
+}
+
+/// Tokens of one reply, as the API gave them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// Input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Input tokens read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Total as the API gave it.
+    pub total_tokens: u64,
+}
+
 /// One run of a task, for rates and remaining time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
