@@ -8,6 +8,7 @@ use super::load::templates_sha256;
 use super::{Prompts, TemplateSpec};
 
 /// Templates that were checked and compiled once, for rendering many times.
+#[derive(Debug)]
 pub struct Compiled {
     environment: Environment<'static>,
 }
