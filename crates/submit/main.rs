@@ -1,1 +1,331 @@
-fn main() {}
+//! `submit`: flags to plan to task file.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use evalcore::plan::{Plan, Wish, plan};
+use evalcore::{dataset, evals, store};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+/// Write down evaluation tasks: one per eval and model, in a new file that `run` works off.
+///
+/// Everything is checked before anything is written: names, data set, prompts. Nothing is asked of
+/// any model, so `submit` costs nothing and needs no key.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Flags {
+    /// Evals to run, separated by commas (see --list-evals)
+    #[arg(
+        long = "eval",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "browsecomp"
+    )]
+    evals: Vec<String>,
+
+    /// Models to ask, separated by commas (see --list-models)
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "gpt-4o,gpt-3.5-turbo"
+    )]
+    models: Vec<String>,
+
+    /// How many samples to draw from the data set, or `all`
+    #[arg(long, value_name = "N", default_value = "10", value_parser = limit)]
+    limit: Limit,
+
+    /// Seed of the draw; 0 draws the samples that openai/simple-evals draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// How often each sample is asked (epochs)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    n_repeats: u32,
+
+    /// Where task files go
+    #[arg(long, value_name = "DIR", default_value = "async_results")]
+    output_dir: PathBuf,
+
+    /// The data set: a file, a URL, or `sample` for the small embedded one
+    /// [default: the eval's own; `sample` if every model is a mock/... model]
+    #[arg(long, value_name = "PATH|URL|sample")]
+    dataset: Option<String>,
+
+    /// Never touch the network: the data set must be a file or in the cache
+    #[arg(long)]
+    offline: bool,
+
+    /// The model that judges answers [default: gpt-4.1-2025-04-14, temperature 0.5, at most 2048
+    /// tokens; mock/grader for mock/... models]
+    #[arg(long, value_name = "MODEL")]
+    grader: Option<String>,
+
+    /// Where the models are, and the grader too [default: $OPENAI_BASE_URL when `run` starts, else
+    /// https://api.openai.com/v1]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// Where the grader is, if it is elsewhere
+    #[arg(long, value_name = "URL")]
+    grader_base_url: Option<String>,
+
+    /// Templates in place of the built-in ones: a folder of template files, or a checkout of
+    /// openai/simple-evals
+    #[arg(long, value_name = "DIR")]
+    prompts: Option<PathBuf>,
+
+    /// Sampling temperature for the models, 0 to 2 [default: not sent]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    temperature: Option<f64>,
+
+    /// Limit on output tokens for the models, reasoning included [default: not sent]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+
+    /// A system message for the models [default: none]
+    #[arg(long, value_name = "TEXT")]
+    system_message: Option<String>,
+
+    /// Show the evals there are, and write nothing
+    #[arg(long)]
+    list_evals: bool,
+
+    /// Show which model names there are, and write nothing
+    #[arg(long)]
+    list_models: bool,
+
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  submit --models mock/p80,mock/p50            a rehearsal: no key, no network, no cost
+  submit --eval browsecomp --models gpt-4o --limit 10
+  submit --models llama3.3 --base-url http://localhost:11434/v1 --grader llama3.3
+
+Exit codes: 0 written, 1 error, 2 wrong usage.";
+
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<usize>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(Limit(None)),
+        (_, Ok(0)) => Err("0 samples are none: give a number from 1, or `all`".into()),
+        (_, Ok(limit)) => Ok(Limit(Some(limit))),
+        _ => Err("give a number from 1, or `all`".into()),
+    }
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|temperature| (0.0..=2.0).contains(temperature))
+        .ok_or_else(|| "give a number from 0 to 2".into())
+}
+
+fn main() -> ExitCode {
+    match submit(Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn submit(flags: Flags) -> Result<()> {
+    if flags.list_evals {
+        return list_evals(flags.json);
+    }
+    if flags.list_models {
+        return list_models(flags.json);
+    }
+    let wish = Wish {
+        evals: flags.evals,
+        models: flags.models,
+        limit: flags.limit.0,
+        seed: flags.seed,
+        n_repeats: flags.n_repeats,
+        dataset: flags.dataset,
+        offline: flags.offline,
+        grader: flags.grader,
+        base_url: flags.base_url,
+        grader_base_url: flags.grader_base_url,
+        prompts: flags.prompts,
+        temperature: flags.temperature,
+        max_tokens: flags.max_tokens,
+        system_message: flags.system_message,
+    };
+    let cache_dir = dataset::default_cache_dir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let bar = download_bar();
+    let plan = runtime.block_on(plan(&wish, &cache_dir, |n_bytes, n_total| {
+        if let Some(n_total) = n_total {
+            bar.set_length(n_total);
+        }
+        bar.set_position(n_bytes);
+    }))?;
+    bar.finish_and_clear();
+    for warning in &plan.warnings {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    let created = store::create(
+        &flags.output_dir,
+        &plan.file,
+        chrono::Local::now().naive_local(),
+    )?;
+    if let Some(warning) = &created.warning {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    let next = next_command(&flags.output_dir, &created.path, created.warning.is_none());
+    match flags.json {
+        true => print_json(&plan, &created.path, &next),
+        false => print_text(&plan, &created.path, &next),
+    }
+}
+
+/// Shown on terminals only; indicatif stays silent elsewhere.
+fn download_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("downloading data set {bytes}/{total_bytes} {bar:30}");
+    ProgressBar::new(0).with_style(style.expect("template is valid"))
+}
+
+/// The command to type next, spelt as this program was called.
+fn next_command(output_dir: &Path, task_file: &Path, is_latest: bool) -> String {
+    let this = std::env::args().next().unwrap_or_default();
+    let run = match Path::new(&this)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        Some(folder) => folder.join("run").display().to_string(),
+        None => "run".to_owned(),
+    };
+    match (output_dir == Path::new("async_results"), is_latest) {
+        (true, true) => run,
+        (false, true) => format!(
+            "{run} --tasks {}",
+            output_dir.join("latest_tasks.json").display()
+        ),
+        (_, false) => format!("{run} --tasks {}", task_file.display()),
+    }
+}
+
+fn print_text(plan: &Plan, path: &Path, next: &str) -> Result<()> {
+    let mut text = format!("wrote {}\n", path.display());
+    let width = plan.file.tasks.keys().map(String::len).max().unwrap_or(0);
+    let (mut n_model, mut n_grader) = (0, 0);
+    for task in plan.file.tasks.values() {
+        let (model, grader) = Plan::n_requests(task);
+        n_model += model;
+        n_grader += grader;
+        let epochs = match task.n_repeats {
+            1 => String::new(),
+            n => format!(" x {n} epochs"),
+        };
+        let samples = task.num_examples.unwrap_or(0);
+        text += &format!("  {:width$}  {samples} samples{epochs}\n", task.task_id);
+    }
+    text += &format!(
+        "this means {} requests: {n_model} to models",
+        n_model + n_grader
+    );
+    if n_grader > 0 {
+        text += &format!(", {n_grader} to graders");
+    }
+    text += &format!("\nnext: {next}\n  or: nohup {next} --concurrent 10 &\n");
+    write(&text)
+}
+
+fn print_json(plan: &Plan, path: &Path, next: &str) -> Result<()> {
+    let tasks: Vec<_> = plan
+        .file
+        .tasks
+        .values()
+        .map(|task| {
+            let (model, grader) = Plan::n_requests(task);
+            json!({
+                "task_id": task.task_id,
+                "eval_name": task.eval_name,
+                "model_name": task.model_name,
+                "num_examples": task.num_examples,
+                "n_repeats": task.n_repeats,
+                "n_requests": {"model": model, "grader": grader},
+            })
+        })
+        .collect();
+    let document =
+        json!({"task_file": path, "tasks": tasks, "warnings": plan.warnings, "next": next});
+    write(&format!("{document:#}\n"))
+}
+
+fn list_evals(as_json: bool) -> Result<()> {
+    if as_json {
+        let evals: Vec<_> = evals::EVALS
+            .iter()
+            .map(|eval| {
+                json!({"name": eval.name, "about": eval.about, "dataset": eval.dataset.url,
+                    "rows": eval.dataset.rows})
+            })
+            .collect();
+        return write(&format!("{:#}\n", json!(evals)));
+    }
+    let lines = evals::EVALS.iter().map(|eval| {
+        let rows = eval
+            .dataset
+            .rows
+            .map_or("?".to_owned(), |rows| rows.to_string());
+        format!("{:12}  {rows:>6} samples  {}\n", eval.name, eval.about)
+    });
+    write(&lines.collect::<String>())
+}
+
+fn list_models(as_json: bool) -> Result<()> {
+    const MODELS: [(&str, &str); 3] = [
+        (
+            "mock/p0 … mock/p100",
+            "built in: right on about that percentage of the samples",
+        ),
+        (
+            "mock/grader",
+            "built in: judges by comparing with the right answer",
+        ),
+        (
+            "any other name",
+            "goes to the server as it is, over Chat Completions",
+        ),
+    ];
+    if as_json {
+        let models: Vec<_> = MODELS
+            .iter()
+            .map(|(name, about)| json!({"name": name, "about": about}))
+            .collect();
+        return write(&format!("{:#}\n", json!(models)));
+    }
+    write(
+        &MODELS
+            .map(|(name, about)| format!("{name:20}  {about}\n"))
+            .concat(),
+    )
+}
+
+/// A reader that has gone away is no error.
+fn write(text: &str) -> Result<()> {
+    match stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout().flush())
+    {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("write to standard output"),
+    }
+}

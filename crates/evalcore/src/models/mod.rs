@@ -1,0 +1,150 @@
+//! From a model's name to what its requests carry.
+//!
+//! Any name goes through to the server as it is, except `mock/…`, which names the built-in mock
+//! server's models.
+
+use anyhow::{Context, Result, bail};
+
+use crate::task::{Api, ModelConfig};
+
+/// Asked for verdicts unless told otherwise: the reference's grader.
+const GRADER: &str = "gpt-4.1-2025-04-14";
+
+/// The mock server's grader.
+const MOCK_GRADER: &str = "mock/grader";
+
+/// Whether the built-in mock server answers for this model.
+pub fn is_mock(model: &str) -> bool {
+    model.starts_with("mock/")
+}
+
+/// What requests to the model named `name` carry, nothing but the name set.
+///
+/// # Errors
+///
+/// A name that no request can carry, or a mock model that does not exist.
+pub fn config(name: &str) -> Result<ModelConfig> {
+    if name.is_empty() || name.len() > 256 || name.chars().any(|c| c.is_control() || c == ' ') {
+        bail!(
+            "model name `{}` is empty, too long or holds blanks",
+            name.escape_debug()
+        );
+    }
+    if let Some(mock) = name.strip_prefix("mock/") {
+        let percent = mock
+            .strip_prefix('p')
+            .and_then(|percent| percent.parse::<u8>().ok());
+        if mock != "grader" && percent.is_none_or(|percent| percent > 100) {
+            bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
+        }
+    }
+    Ok(ModelConfig {
+        model: name.to_owned(),
+        api: Api::Chat,
+        ..ModelConfig::default()
+    })
+}
+
+/// The grader of a task whose model is named `model`: the one that was named, with nothing set; or
+/// the default one, with the reference's settings. Mock models have a mock grader by default.
+///
+/// # Errors
+///
+/// As [`config`].
+pub fn grader(named: Option<&str>, model: &str) -> Result<ModelConfig> {
+    match named {
+        Some(name) => config(name).context("grader"),
+        None if is_mock(model) => config(MOCK_GRADER),
+        None => Ok(ModelConfig {
+            temperature: Some(0.5),
+            max_tokens: Some(2048),
+            ..config(GRADER)?
+        }),
+    }
+}
+
+/// A base URL as it is recorded: `http` or `https`, without a final slash.
+///
+/// # Errors
+///
+/// Not such a URL, or one with a password, which would end up in the task file.
+pub fn base_url(text: &str) -> Result<String> {
+    let named = || format!("base URL `{}`", text.escape_debug());
+    let remedy = "give one such as `http://localhost:8000/v1`";
+    let url = reqwest::Url::parse(text).with_context(|| format!("{}: {remedy}", named()))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        bail!("{} is not an http address: {remedy}", named());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        bail!("a base URL must not hold a user name or password: give the key in OPENAI_API_KEY");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!("{} has a `?` or `#` part: {remedy}", named());
+    }
+    Ok(text.trim().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_url(text: &str, expected: Result<&str, &str>) {
+        match (base_url(text), expected) {
+            (Ok(url), Ok(expected)) => assert_eq!(url, expected),
+            (Err(error), Err(expected)) => {
+                let error = format!("{error:#}");
+                assert!(error.contains(expected), "{error}");
+            }
+            (found, _) => panic!("{text}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_base_url_is_kept_without_its_final_slash() {
+        check_url("http://localhost:8000/v1/", Ok("http://localhost:8000/v1"));
+        check_url(
+            "https://openrouter.ai/api/v1",
+            Ok("https://openrouter.ai/api/v1"),
+        );
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused_with_an_example() {
+        check_url("localhost:8000/v1", Err("give one such as"));
+        check_url("ftp://x/v1", Err("is not an http address"));
+        check_url("http://x/v1?key=1", Err("`?` or `#`"));
+        check_url("", Err("give one such as"));
+    }
+
+    #[test]
+    fn a_password_in_a_base_url_is_refused_without_repeating_it() {
+        let error = base_url("https://me:hunter2@x/v1")
+            .expect_err("has a password")
+            .to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn only_the_default_grader_has_settings_of_its_own() {
+        let default = grader(None, "gpt-4o").expect("there is one");
+        assert_eq!(
+            (default.temperature, default.max_tokens),
+            (Some(0.5), Some(2048))
+        );
+        let named = grader(Some("o3"), "gpt-4o").expect("a fine name");
+        assert_eq!((named.temperature, named.max_tokens), (None, None));
+        assert_eq!(
+            grader(None, "mock/p80").expect("there is one").model,
+            "mock/grader"
+        );
+    }
+
+    #[test]
+    fn mock_models_that_do_not_exist_are_refused() {
+        for name in ["mock/p101", "mock/", "mock/p", "mock/gpt-4o"] {
+            assert!(config(name).is_err(), "{name}");
+        }
+        assert!(config("mock/p0").is_ok() && config("mock/p100").is_ok());
+    }
+}

@@ -1,0 +1,221 @@
+//! From what the user asks for to tasks: everything is resolved and checked before anything is
+//! written.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::clock::unix_now;
+use crate::dataset::{self, Source};
+use crate::evals::{self, Eval, Scorer};
+use crate::models;
+use crate::prompts::Prompts;
+use crate::store;
+use crate::task::{DatasetRecord, FORMAT, ModelConfig, Selection, Task, TaskFile, TaskStatus};
+
+/// What the user asks for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Names of evals.
+    pub evals: Vec<String>,
+    /// Names of models.
+    pub models: Vec<String>,
+    /// Samples per eval; none for all.
+    pub limit: Option<usize>,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// Epochs, at least 1.
+    pub n_repeats: u32,
+    /// `sample`, a path or a URL; none for the eval's own.
+    pub dataset: Option<String>,
+    /// Never touch the network.
+    pub offline: bool,
+    /// The grader's name; none for the default.
+    pub grader: Option<String>,
+    /// Where models are asked.
+    pub base_url: Option<String>,
+    /// Where the grader is asked, if elsewhere.
+    pub grader_base_url: Option<String>,
+    /// Templates in place of the built-in ones.
+    pub prompts: Option<PathBuf>,
+    /// Sampling temperature for models.
+    pub temperature: Option<f64>,
+    /// Limit on output tokens for models.
+    pub max_tokens: Option<u32>,
+    /// System message for models.
+    pub system_message: Option<String>,
+}
+
+/// Tasks ready to be written.
+#[derive(Debug)]
+pub struct Plan {
+    /// The tasks.
+    pub file: TaskFile,
+    /// What the user should know about them.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Requests that `task` means if nothing has to be asked twice: to the model, to the grader.
+    pub fn n_requests(task: &Task) -> (u64, u64) {
+        (
+            task.n_total(),
+            if task.grader.is_some() {
+                task.n_total()
+            } else {
+                0
+            },
+        )
+    }
+}
+
+/// Resolves and checks everything. `download` is told of bytes so far and in all while a data set
+/// is downloaded.
+///
+/// # Errors
+///
+/// Anything that would keep a task from being run: an unknown eval, a data set that cannot be had
+/// or read, a row that is not what it should be, a template with unknown variables.
+pub async fn plan(
+    wish: &Wish,
+    cache_dir: &Path,
+    mut download: impl FnMut(u64, Option<u64>),
+) -> Result<Plan> {
+    let mut warnings = Vec::new();
+    let eval_names = unique(&wish.evals, "eval", &mut warnings);
+    let model_names = unique(&wish.models, "model", &mut warnings);
+    if eval_names.is_empty() || model_names.is_empty() {
+        bail!("nothing to submit: name at least one eval and one model");
+    }
+    let evals = eval_names
+        .into_iter()
+        .map(evals::find)
+        .collect::<Result<Vec<_>>>()?;
+    let configs = model_names
+        .into_iter()
+        .map(|name| Ok((model_config(name, wish)?, grader_config(name, wish)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut file = TaskFile::default();
+    for eval in evals {
+        let prompts = Prompts::load(eval.templates, wish.prompts.as_deref())?;
+        prompts.compile(eval.templates)?;
+        let (dataset, selection, n_samples) =
+            choose(eval, wish, cache_dir, &mut download, &mut warnings).await?;
+        for (model, grader) in &configs {
+            let created_at = unix_now();
+            let task_id = task_id(&file, eval, model, created_at);
+            let Scorer::Model { .. } = eval.scorer;
+            let task = Task {
+                format: FORMAT,
+                task_id: task_id.clone(),
+                eval_name: eval.name.to_owned(),
+                model_name: model.model.clone(),
+                model_config: model.clone(),
+                num_examples: Some(n_samples),
+                n_repeats: wish.n_repeats,
+                status: TaskStatus::Pending,
+                created_at: Some(created_at),
+                dataset: Some(dataset.clone()),
+                selection: Some(selection.clone()),
+                prompts: Some(prompts.clone()),
+                grader: Some(grader.clone()),
+                ..Task::default()
+            };
+            file.tasks.insert(task_id, task);
+        }
+    }
+    Ok(Plan { file, warnings })
+}
+
+/// The names in order, each once.
+fn unique<'a>(names: &'a [String], what: &str, warnings: &mut Vec<String>) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    let mut unique = Vec::new();
+    for name in names.iter().map(|name| name.trim()) {
+        match seen.insert(name) {
+            true => unique.push(name),
+            false => warnings.push(format!("{what} `{name}` is named twice and submitted once")),
+        }
+    }
+    unique
+}
+
+fn model_config(name: &str, wish: &Wish) -> Result<ModelConfig> {
+    Ok(ModelConfig {
+        base_url: wish.base_url.as_deref().map(models::base_url).transpose()?,
+        temperature: wish.temperature,
+        max_tokens: wish.max_tokens,
+        system_message: wish.system_message.clone(),
+        ..models::config(name)?
+    })
+}
+
+fn grader_config(model: &str, wish: &Wish) -> Result<ModelConfig> {
+    let base_url = wish.grader_base_url.as_deref().or(wish.base_url.as_deref());
+    Ok(ModelConfig {
+        base_url: base_url.map(models::base_url).transpose()?,
+        ..models::grader(wish.grader.as_deref(), model)?
+    })
+}
+
+/// Finds the data set, draws the samples, and makes sure that each can be read.
+async fn choose(
+    eval: &Eval,
+    wish: &Wish,
+    cache_dir: &Path,
+    download: impl FnMut(u64, Option<u64>),
+    warnings: &mut Vec<String>,
+) -> Result<(DatasetRecord, Selection, usize)> {
+    let rehearsal = wish
+        .models
+        .iter()
+        .all(|model| models::is_mock(model.trim()));
+    let source = match wish.dataset.as_deref() {
+        Some(text) => text.parse::<Source>()?,
+        None if rehearsal && eval.dataset.embedded.is_some() => Source::Sample,
+        None => eval.dataset.url.parse()?,
+    };
+    let named = || format!("data set `{source}` for `{}`", eval.name);
+    let local = dataset::locate(&source, &eval.dataset, cache_dir, wish.offline, download).await?;
+    let columns = eval.dataset.columns;
+    let scan = dataset::scan(&local, columns).with_context(named)?;
+    let limit = wish.limit.map(|limit| {
+        if limit > scan.n_rows {
+            warnings.push(format!(
+                "{} has {} rows, not {limit}: all of them are taken",
+                named(),
+                scan.n_rows
+            ));
+        }
+        limit.min(scan.n_rows)
+    });
+    let chosen = dataset::select(scan.n_rows, limit, wish.seed);
+    let rows = dataset::load(&local, columns, &chosen, &scan).with_context(named)?;
+    for (number, row) in chosen.iter().zip(&rows) {
+        (eval.sample)(&number.to_string(), row).with_context(named)?;
+    }
+    let dataset = DatasetRecord {
+        name: eval.dataset.name.to_owned(),
+        source: source.to_string(),
+        sha256: scan.sha256,
+        rows: scan.n_rows,
+    };
+    let selection = Selection {
+        limit,
+        seed: wish.seed,
+        sha256: dataset::ids_sha256(&chosen),
+    };
+    Ok((dataset, selection, chosen.len()))
+}
+
+/// `{eval}_{model}_{unix seconds}`, safe as a file name, and not yet in `file`.
+fn task_id(file: &TaskFile, eval: &Eval, model: &ModelConfig, created_at: f64) -> String {
+    let seconds = created_at as u64;
+    let stem = store::file_name(&format!("{}_{}", eval.name, model.model));
+    let first = format!("{stem}_{seconds}");
+    std::iter::once(first.clone())
+        .chain((2..).map(|number| format!("{first}_{number}")))
+        .find(|id| !file.tasks.contains_key(id))
+        .expect("one of endlessly many is free")
+}
