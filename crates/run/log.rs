@@ -1,0 +1,79 @@
+//! The log: to its file, and to stderr unless that is the same file.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result};
+use indicatif::MultiProgress;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{MakeWriter, layer};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Opens the log for appending. Only this program's own events are taken: libraries know headers.
+pub(crate) fn start(path: &Path, level: &str, bars: MultiProgress) -> Result<()> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| {
+            format!(
+                "open log `{}`: choose another with --log-file",
+                path.display()
+            )
+        })?;
+    let level: LevelFilter = level.parse().context("log level")?;
+    let targets = Targets::new()
+        .with_target("evalcore", level)
+        .with_target("run", level);
+    let is_stderr = is_same_file(&file).unwrap_or(false);
+    let to_file = layer()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Mutex::new(file));
+    let to_stderr = (!is_stderr).then(|| {
+        layer()
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(false)
+            .with_writer(AboveBars(bars))
+    });
+    tracing_subscriber::registry()
+        .with(to_file.with_filter(targets.clone()))
+        .with(to_stderr.with_filter(targets))
+        .init();
+    Ok(())
+}
+
+/// Whether stderr has been redirected into `file` already.
+fn is_same_file(file: &File) -> io::Result<bool> {
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?).metadata()?;
+    let file = file.metadata()?;
+    Ok((stderr.dev(), stderr.ino()) == (file.dev(), file.ino()))
+}
+
+/// Writes to stderr without tearing the progress bars that are drawn there.
+struct AboveBars(MultiProgress);
+
+impl Write for AboveBars {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(text))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl MakeWriter<'_> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
