@@ -1,1 +1,7 @@
-fn main() {}
+//! End-to-end tests: the real binaries, in a temporary folder, against a real server on loopback.
+#![allow(missing_docs, unreachable_pub, reason = "test code")]
+
+mod failures;
+mod main_job;
+mod stopping;
+mod support;
