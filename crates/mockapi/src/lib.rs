@@ -19,8 +19,6 @@
 //! chooses between the wire forms `chat`, `responses` and `messages`. `behaviour`, `answer`, `faults`, `limits` and `key`
 //! are pure. `background` and `ledger` are what a server remembers.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
-
 mod answer;
 mod api;
 mod app;
