@@ -154,15 +154,45 @@ pub struct ModelConfig {
     /// Where the API is, without a final slash; none means the run's own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
+    /// Name of the environment variable that holds the key; none means `OPENAI_API_KEY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_variable: Option<String>,
+    /// Further headers, name to value; not for secrets, as they are written down here.
+    #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_as_default")]
+    pub headers: IndexMap<String, String>,
     /// Sampling temperature, 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Limit on output tokens, reasoning included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// The field that carries `max_tokens` in Chat Completions; none goes by the base URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_limit_field: Option<TokenLimitField>,
     /// Text of a system message put first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_message: Option<String>,
+    /// The role that carries it: `system` (also when unset) or `developer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_role: Option<String>,
+    /// `none`, `minimal`, `low`, `medium`, `high`, …; each model takes some of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+    /// Tools in the API's own form, such as `{"type": "web_search"}`.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub tools: Vec<Value>,
+    /// Ask in background mode (Responses only): the answer lives at the provider until fetched.
+    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_as_default")]
+    pub background: bool,
+    /// `flex`, `priority`, …; none means the project's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Further fields of the request's body, as they are.
+    #[serde(skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_default")]
+    pub extra_body: Map<String, Value>,
+    /// What its tokens cost; none when the price is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -172,9 +202,56 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Api {
-    /// `POST /chat/completions`.
+    /// OpenAI's Chat Completions, `POST /chat/completions`, which most servers know.
     #[default]
     Chat,
+    /// OpenAI's Responses, `POST /responses`.
+    Responses,
+    /// Anthropic's Messages, `POST /messages`.
+    Messages,
+}
+
+/// The field of a Chat Completions request that limits output tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenLimitField {
+    /// OpenAI's newer models refuse any other.
+    MaxCompletionTokens,
+    /// Most other servers know no other.
+    MaxTokens,
+}
+
+/// US dollars per million tokens, and per thousand searches.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Prices {
+    /// The day these prices were noted, `YYYY-MM-DD`.
+    pub as_of: String,
+    /// Input tokens.
+    pub input: f64,
+    /// Input tokens read from the cache; none costs as other input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<f64>,
+    /// Input tokens written to the cache; none costs as other input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<f64>,
+    /// Output tokens, reasoning included.
+    pub output: f64,
+    /// Input in a batch or on the flex tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_input: Option<f64>,
+    /// Output in a batch or on the flex tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_output: Option<f64>,
+    /// Input once the prompt exceeds 272,000 tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_input: Option<f64>,
+    /// Output once the prompt exceeds 272,000 tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_output: Option<f64>,
+    /// A thousand web searches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searches: Option<f64>,
 }
 
 /// The data set of a task.
@@ -257,12 +334,16 @@ pub struct Usage {
     pub input_tokens: u64,
     /// Input tokens read from the provider's cache.
     pub cached_tokens: u64,
+    /// Input tokens written to the provider's cache.
+    pub cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub output_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
     /// Total as the API gave it.
     pub total_tokens: u64,
+    /// Web searches that are billed.
+    pub searches: u64,
 }
 
 impl Usage {
@@ -275,9 +356,11 @@ impl Usage {
         };
         self.input_tokens += tokens.input_tokens;
         self.cached_tokens += tokens.cached_tokens;
+        self.cache_write_tokens += tokens.cache_write_tokens;
         self.output_tokens += tokens.output_tokens;
         self.reasoning_tokens += tokens.reasoning_tokens;
         self.total_tokens += tokens.total_tokens;
+        self.searches += tokens.searches;
     }
 }
 
@@ -289,12 +372,16 @@ pub struct Tokens {
     pub input_tokens: u64,
     /// Input tokens read from the provider's cache.
     pub cached_tokens: u64,
+    /// Input tokens written to the provider's cache.
+    pub cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub output_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
     /// Total as the API gave it.
     pub total_tokens: u64,
+    /// Web searches that are billed.
+    pub searches: u64,
 }
 
 /// One run of a task, for rates and remaining time.

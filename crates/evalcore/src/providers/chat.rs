@@ -98,9 +98,11 @@ fn usage(value: &Value) -> Option<Tokens> {
     Some(Tokens {
         input_tokens: input,
         cached_tokens: count(&value["prompt_tokens_details"]["cached_tokens"]),
+        cache_write_tokens: count(&value["prompt_tokens_details"]["cache_write_tokens"]),
         output_tokens: output,
         reasoning_tokens: count(&value["completion_tokens_details"]["reasoning_tokens"]),
         total_tokens: value["total_tokens"].as_u64().unwrap_or(input + output),
+        searches: 0,
     })
 }
 

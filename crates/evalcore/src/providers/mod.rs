@@ -191,6 +191,7 @@ async fn exchange(
     }
     let mut reply = match config.api {
         Api::Chat => chat::decode(&body)?,
+        Api::Responses | Api::Messages => unimplemented!(),
     };
     reply.request_id = header(&headers, "x-request-id");
     Ok(reply)
