@@ -5,3 +5,4 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod task;
+pub mod text;
