@@ -4,6 +4,7 @@
 //! environment but the cache folder's, installs no signal handler and prints nothing.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod report;
 pub mod store;
 pub mod task;
 pub mod text;
