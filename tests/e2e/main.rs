@@ -1,1 +1,3 @@
-fn main() {}
+//! The real binaries in a temporary folder.
+
+mod poll;
