@@ -3,5 +3,6 @@
 
 mod failures;
 mod main_job;
+mod poll;
 mod stopping;
 mod support;

@@ -184,6 +184,11 @@ async fn exchange(
             "/chat/completions",
             chat::request(&endpoint.base_url, config, messages),
         ),
+        Api::Responses | Api::Messages => {
+            return Err(Failure::Unsendable {
+                reason: "this API is not there yet".into(),
+            });
+        }
     };
     let (status, headers, body) = post(endpoint, path, body, request_id).await?;
     if status != 200 {
@@ -191,7 +196,7 @@ async fn exchange(
     }
     let mut reply = match config.api {
         Api::Chat => chat::decode(&body)?,
-        Api::Responses | Api::Messages => unimplemented!(),
+        Api::Responses | Api::Messages => unreachable!("refused above"),
     };
     reply.request_id = header(&headers, "x-request-id");
     Ok(reply)
