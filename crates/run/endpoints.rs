@@ -1,6 +1,7 @@
 //! Where models are asked, from the task, the environment, and for mock models our own server.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::env;
 use std::sync::Arc;
 
@@ -39,13 +40,12 @@ impl Endpoints {
         };
         for model in prepared.models() {
             let url = endpoints.url(model);
-            if !endpoints.by_url.contains_key(&url) {
+            if let Entry::Vacant(vacant) = endpoints.by_url.entry(url.clone()) {
                 let is_mock = needs_mock(model);
-                let endpoint = endpoint(&url, is_mock)?;
+                vacant.insert(endpoint(&url, is_mock)?);
                 if !is_mock {
                     tracing::info!("asking at {url}");
                 }
-                endpoints.by_url.insert(url, endpoint);
             }
         }
         Ok(endpoints)

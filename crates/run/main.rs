@@ -120,7 +120,7 @@ async fn work(flags: &Flags, bars: MultiProgress) -> Result<exit::Code> {
     let path = prepared.path().to_owned();
     let (n_tasks, n_left) = prepared.n_tasks();
     tracing::info!(
-        "{}: {n_tasks} tasks, {n_left} of them not completed; pid {}, {} requests at a time",
+        "{}: {n_tasks} tasks, {n_left} with something left to do; pid {}, {} requests at a time",
         path.display(),
         std::process::id(),
         flags.concurrent

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binaries, in a temporary folder, against a real server on loopback.
 #![allow(missing_docs, unreachable_pub, reason = "test code")]
 
+mod bad_input;
 mod failures;
 mod main_job;
 mod poll;

@@ -179,7 +179,16 @@ async fn choose(
     let named = || format!("data set `{source}` for `{}`", eval.name);
     let local = dataset::locate(&source, &eval.dataset, cache_dir, wish.offline, download).await?;
     let columns = eval.dataset.columns;
-    let scan = dataset::scan(&local, columns).with_context(named)?;
+    let scan = dataset::scan(&local, columns)?;
+    if let Some(published) = eval.dataset.sha256
+        && source != Source::Sample
+        && scan.sha256 != published
+    {
+        warnings.push(format!(
+            "{} is not the published file: scores will not compare with published ones",
+            named()
+        ));
+    }
     let limit = wish.limit.map(|limit| {
         if limit > scan.n_rows {
             warnings.push(format!(
@@ -191,7 +200,7 @@ async fn choose(
         limit.min(scan.n_rows)
     });
     let chosen = dataset::select(scan.n_rows, limit, wish.seed);
-    let rows = dataset::load(&local, columns, &chosen, &scan).with_context(named)?;
+    let rows = dataset::load(&local, columns, &chosen, &scan)?;
     for (number, row) in chosen.iter().zip(&rows) {
         (eval.sample)(&number.to_string(), row).with_context(named)?;
     }

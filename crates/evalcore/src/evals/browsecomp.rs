@@ -91,7 +91,8 @@ fn grader_prompt(prompts: &Compiled, sample: &Sample, answer: &str) -> Result<St
 /// has no verdict.
 fn read(answer: &str, grade: &str) -> Option<Score> {
     static VERDICT: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)\bcorrect\W{0,4}:\W{0,4}(yes|no)\b").expect("pattern is valid")
+        Regex::new(r#"(?i)(?-u:\b)correct[\s*_"'`]{0,4}:[\s*_"'`\[(<]{0,4}(yes|no)(?-u:\b)"#)
+            .expect("pattern is valid")
     });
     let verdict = VERDICT.captures_iter(grade).last()?;
     Some(Score {
@@ -107,7 +108,7 @@ fn read(answer: &str, grade: &str) -> Option<Score> {
 /// The text behind the answer's last `Exact Answer:`, to the end of its line.
 fn exact_answer(answer: &str) -> Option<String> {
     static ANSWER: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)exact answer\W{0,4}:[*_ \t]*([^\r\n]+)").expect("pattern is valid")
+        Regex::new(r"(?i)exact answer[\s*_]{0,4}:[*_ \t]*([^\r\n]+)").expect("pattern is valid")
     });
     let text = ANSWER.captures_iter(answer).last()?;
     let text = text[1].trim().trim_end_matches(['*', '_']).trim_end();
@@ -117,7 +118,7 @@ fn exact_answer(answer: &str) -> Option<String> {
 /// The confidence that the answer states last, in percent; one outside 0 to 100 is none.
 fn confidence(answer: &str) -> Option<f64> {
     static CONFIDENCE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)confidence\W{0,6}:[^\d\r\n-]{0,12}(\d+(?:\.\d+)?)")
+        Regex::new(r"(?i)confidence[\s*_]{0,4}:[^0-9\r\n-]{0,12}([0-9]+(?:\.[0-9]+)?)")
             .expect("pattern is valid")
     });
     let percent: f64 = CONFIDENCE.captures_iter(answer).last()?[1].parse().ok()?;

@@ -77,8 +77,8 @@ impl Prepared {
 ///
 /// A task file or journal that cannot be read, or that another runner holds.
 pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
+    store::read(path)?;
     let path = store::resolve(path);
-    store::read(&path)?;
     let lock = Lock::take(&path)?;
     // Read again: until the lock was taken, another runner may have been writing.
     let mut file = store::read(&path)?;
@@ -185,8 +185,7 @@ impl Loader<'_> {
             sha256: record.sha256.clone(),
             n_rows: record.rows,
         };
-        let rows = dataset::load(&local, eval.dataset.columns, &key.1, &expected)
-            .with_context(|| format!("data set `{}`", record.source))?;
+        let rows = dataset::load(&local, eval.dataset.columns, &key.1, &expected)?;
         let ids: Vec<String> = key.1.iter().map(usize::to_string).collect();
         let chosen = (Arc::from(ids), Arc::from(rows));
         self.loaded.insert(key, Chosen::clone(&chosen));

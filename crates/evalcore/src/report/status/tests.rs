@@ -29,8 +29,8 @@ fn running() -> Value {
 #[test]
 fn json_holds_every_field() {
     let tokens = json!({
-        "replies": 0, "replies_without_usage": 0, "input_tokens": 0, "cached_tokens": 0,
-        "output_tokens": 0, "reasoning_tokens": 0, "total_tokens": 0
+        "replies": 0, "replies_without_usage": 0, "input_tokens": 0, "cached_tokens": 0, "cache_write_tokens": 0,
+        "output_tokens": 0, "reasoning_tokens": 0, "total_tokens": 0, "searches": 0
     });
     let expected = json!({
         "file": "r/t.json",
