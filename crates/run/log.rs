@@ -1,5 +1,6 @@
 //! The log: to its file, and to stderr unless that is the same file.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -12,6 +13,8 @@ use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -41,6 +44,7 @@ pub(crate) fn start(path: &Path, level: &str, bars: MultiProgress) -> Result<()>
         layer()
             .with_ansi(io::stderr().is_terminal())
             .with_target(false)
+            .with_timer(TimeOfDay)
             .with_writer(AboveBars(bars))
     });
     tracing_subscriber::registry()
@@ -48,6 +52,15 @@ pub(crate) fn start(path: &Path, level: &str, bars: MultiProgress) -> Result<()>
         .with(to_stderr.with_filter(targets))
         .init();
     Ok(())
+}
+
+/// The local time of day: enough for eyes that watch.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", chrono::Local::now().format("%H:%M:%S"))
+    }
 }
 
 /// Whether stderr has been redirected into `file` already.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use evalcore::runner::Progress;
 use evalcore::task::{Counts, TaskStatus};
 use evalcore::text;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
@@ -23,7 +23,7 @@ pub(crate) async fn show(watched: watch::Receiver<Vec<Progress>>, bars: MultiPro
 }
 
 async fn show_bars(mut watched: watch::Receiver<Vec<Progress>>, bars: MultiProgress) {
-    let style = ProgressStyle::with_template("{prefix} [{bar:20}] {pos}/{len} {msg}")
+    let style = ProgressStyle::with_template("{prefix:24} [{bar:12}] {pos:>5}/{len} {wide_msg}")
         .expect("template is valid")
         .progress_chars("##-");
     let mut by_task: HashMap<String, ProgressBar> = HashMap::new();
@@ -31,7 +31,7 @@ async fn show_bars(mut watched: watch::Receiver<Vec<Progress>>, bars: MultiProgr
         for progress in watched.borrow_and_update().iter() {
             let bar = by_task.entry(progress.task_id.clone()).or_insert_with(|| {
                 let bar = bars.add(ProgressBar::new(progress.n_total).with_style(style.clone()));
-                bar.set_prefix(text::shorten(&progress.task_id, 32).into_owned());
+                bar.set_prefix(text::shorten(&progress.model_name, 24).into_owned());
                 bar
             });
             bar.set_message(message(&progress.counts));
@@ -45,7 +45,9 @@ async fn show_bars(mut watched: watch::Receiver<Vec<Progress>>, bars: MultiProgr
             }
         }
     }
+    // Later log lines must not draw them again.
     let _ = bars.clear();
+    bars.set_draw_target(ProgressDrawTarget::hidden());
 }
 
 async fn show_lines(mut watched: watch::Receiver<Vec<Progress>>) {
@@ -77,7 +79,7 @@ fn total_line(all: &[Progress], elapsed: Duration) -> String {
 
 fn message(counts: &Counts) -> String {
     let mut message = match evalcore::metrics::accuracy(counts) {
-        Some(accuracy) => format!("accuracy {:.1} % (n={})", 100.0 * accuracy, counts.scored),
+        Some(accuracy) => format!("{:.1} % right (n={})", 100.0 * accuracy, counts.scored),
         None => String::new(),
     };
     if counts.errors() > 0 {

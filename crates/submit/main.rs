@@ -213,10 +213,12 @@ fn next_command(output_dir: &Path, task_file: &Path, is_latest: bool) -> String 
     };
     match (output_dir == Path::new("async_results"), is_latest) {
         (true, true) => run,
-        (false, true) => format!(
-            "{run} --tasks {}",
-            output_dir.join("latest_tasks.json").display()
-        ),
+        (false, true) => {
+            format!(
+                "{run} --tasks {}",
+                output_dir.join("latest_tasks.json").display()
+            )
+        }
         (_, false) => format!("{run} --tasks {}", task_file.display()),
     }
 }

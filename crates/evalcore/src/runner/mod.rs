@@ -56,6 +56,8 @@ pub struct Stop {
 pub struct Progress {
     /// The task.
     pub task_id: String,
+    /// Its model, as the user named it.
+    pub model_name: String,
     /// Its state.
     pub status: TaskStatus,
     /// Samples by outcome.
@@ -343,6 +345,7 @@ fn publish(progress: &watch::Sender<Vec<Progress>>, works: &[Work], file: &TaskF
             .iter()
             .map(|work| Progress {
                 task_id: work.task_id.clone(),
+                model_name: file.tasks[&work.task_id].model_name.clone(),
                 status: file.tasks[&work.task_id].status,
                 counts: work.counts,
                 n_total: work.samples.n_total() as u64,

@@ -409,7 +409,11 @@ impl Work {
         let Counts {
             scored, correct, ..
         } = self.counts;
-        tracing::info!(task = self.task_id, scored, correct, "{}", task.status);
+        tracing::info!(
+            "{}: {}, {correct} of {scored} scored samples are right",
+            self.task_id,
+            task.status
+        );
         true
     }
 
