@@ -67,7 +67,7 @@ struct Flags {
     grader: Option<String>,
 
     /// Where the models are, and the grader too [default: $OPENAI_BASE_URL when `run` starts, else
-    /// https://api.openai.com/v1]
+    /// OpenAI]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 

@@ -15,6 +15,9 @@ use crate::prompts::Compiled;
 /// How often a grader is asked for one answer before its verdict counts as unreadable.
 const MAX_GRADER_ASKS: u32 = 3;
 
+/// How often in one try a background response may get lost at the provider before the call fails.
+const MAX_LOST: u32 = 3;
+
 /// One item of a data set, ready to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -151,23 +154,50 @@ pub struct Trail {
     pub grades: Vec<Completion>,
     /// Grader replies of earlier tries, none of which had a verdict.
     pub n_spent_grades: u32,
+    /// A call that lives on at the provider.
+    pub pending: Option<Pending>,
+    /// Background responses of this try that were lost at the provider.
+    pub n_lost: u32,
     /// The error that ended the sample in this run.
     pub failure: Option<Failure>,
+}
+
+/// A background response that has been asked for and not yet fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The call.
+    pub slot: Slot,
+    /// The provider's id of the response.
+    pub id: String,
 }
 
 impl Trail {
     /// Adds a reply.
     pub fn reply(&mut self, slot: Slot, completion: Completion) {
+        self.pending = None;
         match slot {
             Slot::Answer => self.answer = Some(completion),
             Slot::Grade { .. } => self.grades.push(completion),
         }
     }
 
-    /// Opens the sample to another try after an error: the answer, which is paid for, stays;
-    /// verdicts that nobody could read do not count against the new try.
+    /// Notes that the provider works on a call.
+    pub fn sent(&mut self, slot: Slot, id: String) {
+        self.pending = Some(Pending { slot, id });
+    }
+
+    /// Notes that the provider no longer knows of the call it worked on.
+    pub fn lost(&mut self) {
+        self.pending = None;
+        self.n_lost += 1;
+    }
+
+    /// Opens the sample to another try after an error: the answer, which is paid for, stays, and so
+    /// does what the provider still works on; verdicts that nobody could read and responses that
+    /// were lost do not count against the new try.
     pub fn retry(&mut self) {
         self.failure = None;
+        self.n_lost = 0;
         self.n_spent_grades += self.grades.len() as u32;
         self.grades.clear();
     }
@@ -180,10 +210,15 @@ pub enum Step {
     Ask {
         /// The call's name in the journal.
         slot: Slot,
-        /// Who is asked.
-        to: Role,
         /// The conversation.
         messages: Vec<Message>,
+    },
+    /// Wait for what the provider works on, and journal it under `slot`.
+    Fetch {
+        /// The call's name in the journal.
+        slot: Slot,
+        /// The provider's id of the response.
+        id: String,
     },
     /// The sample has ended.
     Done(Outcome),
@@ -259,13 +294,17 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     if let Some(failure) = &trail.failure {
         return Ok(vec![Step::Done(Outcome::Failed(failure.clone()))]);
     }
+    if let Some(Pending { slot, id }) = trail.pending.clone() {
+        return Ok(vec![Step::Fetch { slot, id }]);
+    }
     let Some(answer) = &trail.answer else {
         let question = (protocol.eval.prompt)(&protocol.prompts, sample)?;
-        return Ok(vec![Step::Ask {
-            slot: Slot::Answer,
-            to: Role::Model,
-            messages: conversation(protocol.system_message.as_deref(), question),
-        }]);
+        return Ok(ask(
+            trail,
+            Slot::Answer,
+            protocol.system_message.as_deref(),
+            question,
+        ));
     };
     if answer.is_refused() {
         return Ok(vec![Step::Done(Outcome::Refused)]);
@@ -281,35 +320,226 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     {
         return Ok(vec![Step::Done(Outcome::Scored(score))]);
     }
-    let asks = trail.grades.len() as u32;
-    if asks >= MAX_GRADER_ASKS {
-        return Ok(vec![Step::Done(Outcome::Failed(Failure {
-            slot: Slot::Grade {
-                ask: trail.n_spent_grades + asks,
-            },
-            error: format!("no verdict could be read from {asks} replies of the grader"),
-        }))]);
+    let n_asked = trail.grades.len() as u32;
+    if n_asked >= MAX_GRADER_ASKS {
+        let slot = Slot::Grade {
+            ask: trail.n_spent_grades + n_asked,
+        };
+        let error = format!("no verdict could be read from {n_asked} replies of the grader");
+        return Ok(vec![Step::Done(Outcome::Failed(Failure { slot, error }))]);
     }
+    let slot = Slot::Grade {
+        ask: trail.n_spent_grades + n_asked + 1,
+    };
     let question = prompt(&protocol.prompts, sample, &answer.text)?;
-    Ok(vec![Step::Ask {
-        slot: Slot::Grade {
-            ask: trail.n_spent_grades + asks + 1,
-        },
-        to: Role::Grader,
-        messages: conversation(protocol.grader_system_message.as_deref(), question),
-    }])
+    Ok(ask(
+        trail,
+        slot,
+        protocol.grader_system_message.as_deref(),
+        question,
+    ))
 }
 
-fn conversation(system_message: Option<&str>, question: String) -> Vec<Message> {
+/// The step that sends `question`, unless answers to it got lost too often.
+fn ask(trail: &Trail, slot: Slot, system_message: Option<&str>, question: String) -> Vec<Step> {
+    if trail.n_lost >= MAX_LOST {
+        let error = format!("the provider lost {} background responses", trail.n_lost);
+        return vec![Step::Done(Outcome::Failed(Failure { slot, error }))];
+    }
     let system = system_message.map(|text| Message {
         role: "system",
         content: text.to_owned(),
     });
-    system
-        .into_iter()
-        .chain([Message {
-            role: "user",
-            content: question,
-        }])
-        .collect()
+    let messages = system.into_iter().chain([Message {
+        role: "user",
+        content: question,
+    }]);
+    vec![Step::Ask {
+        slot,
+        messages: messages.collect(),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evals;
+    use crate::prompts::Prompts;
+
+    const GRADE_1: Slot = Slot::Grade { ask: 1 };
+
+    fn protocol() -> Protocol {
+        let eval = evals::find("browsecomp").unwrap();
+        let prompts = Prompts::load(eval.templates, None)
+            .unwrap()
+            .compile(eval.templates)
+            .unwrap();
+        let system_message = Some("Be brief.".to_owned());
+        Protocol {
+            eval,
+            prompts,
+            system_message,
+            grader_system_message: None,
+        }
+    }
+
+    fn next(trail: &Trail) -> Step {
+        let sample = Sample {
+            id: "7".into(),
+            input: "Why?".into(),
+            target: "Because".into(),
+        };
+        let mut steps = next_steps(&protocol(), &sample, trail).unwrap();
+        assert_eq!(steps.len(), 1);
+        steps.remove(0)
+    }
+
+    fn text(text: &str) -> Completion {
+        Completion {
+            text: text.into(),
+            ..Completion::default()
+        }
+    }
+
+    /// A trail of an answer and these grades.
+    fn graded(grades: &[&str]) -> Trail {
+        let mut trail = Trail::default();
+        trail.reply(Slot::Answer, text("Exact Answer: Because\nConfidence: 70%"));
+        for (ask, grade) in (1..).zip(grades) {
+            trail.reply(Slot::Grade { ask }, text(grade));
+        }
+        trail
+    }
+
+    #[track_caller]
+    fn check_ask(trail: &Trail, expected: Slot, roles: &[&str], part: &str) {
+        let Step::Ask { slot, messages } = next(trail) else {
+            panic!("does not ask")
+        };
+        assert_eq!(slot, expected);
+        assert_eq!(
+            messages
+                .iter()
+                .map(|message| message.role)
+                .collect::<Vec<_>>(),
+            roles
+        );
+        assert!(
+            messages
+                .iter()
+                .any(|message| message.content.contains(part))
+        );
+    }
+
+    #[track_caller]
+    fn check_failed(trail: &Trail, slot: Slot, part: &str) {
+        let Step::Done(Outcome::Failed(failure)) = next(trail) else {
+            panic!("has not failed")
+        };
+        assert_eq!(failure.slot, slot);
+        assert!(failure.error.contains(part), "{}", failure.error);
+    }
+
+    #[test]
+    fn a_fresh_sample_is_asked_with_the_tasks_system_message() {
+        check_ask(&Trail::default(), Slot::Answer, &["system", "user"], "Why?");
+    }
+
+    #[test]
+    fn an_answer_is_graded_with_the_right_answer_at_hand() {
+        check_ask(&graded(&[]), GRADE_1, &["user"], "Because");
+    }
+
+    #[test]
+    fn a_verdict_ends_the_sample_with_its_score() {
+        let Step::Done(Outcome::Scored(score)) = next(&graded(&["correct: yes"])) else {
+            panic!("is not scored")
+        };
+        assert_eq!(
+            (score.verdict, score.confidence),
+            (Verdict::Correct, Some(70.0))
+        );
+        assert_eq!(score.answer.as_deref(), Some("Because"));
+    }
+
+    #[test]
+    fn a_grade_without_a_verdict_is_asked_for_again_but_not_for_ever() {
+        check_ask(
+            &graded(&["?"]),
+            Slot::Grade { ask: 2 },
+            &["user"],
+            "Because",
+        );
+        check_failed(
+            &graded(&["?", "?", "?"]),
+            Slot::Grade { ask: 3 },
+            "no verdict",
+        );
+    }
+
+    #[test]
+    fn another_try_asks_the_grader_afresh_and_keeps_the_answer() {
+        let mut trail = graded(&["?", "?", "?"]);
+        trail.retry();
+        check_ask(&trail, Slot::Grade { ask: 4 }, &["user"], "Because");
+    }
+
+    #[test]
+    fn refusals_and_cut_answers_end_a_sample_without_a_grade() {
+        let check = |completion: Completion, outcome: Outcome| {
+            let mut trail = Trail::default();
+            trail.reply(Slot::Answer, completion);
+            assert_eq!(next(&trail), Step::Done(outcome));
+        };
+        check(
+            Completion {
+                refusal: Some("no".into()),
+                ..text("")
+            },
+            Outcome::Refused,
+        );
+        let ended = |reason: &str| Completion {
+            finish_reason: Some(reason.into()),
+            ..text("x")
+        };
+        check(ended("content_filter"), Outcome::Refused);
+        check(ended("length"), Outcome::Truncated);
+    }
+
+    #[test]
+    fn what_the_provider_works_on_is_fetched_and_not_asked_again() {
+        let mut trail = Trail::default();
+        trail.sent(Slot::Answer, "resp_1".into());
+        let fetch = Step::Fetch {
+            slot: Slot::Answer,
+            id: "resp_1".into(),
+        };
+        assert_eq!(next(&trail), fetch);
+        trail.retry();
+        assert_eq!(next(&trail), fetch, "also by the next run");
+    }
+
+    #[test]
+    fn a_lost_response_is_asked_for_anew_but_not_for_ever() {
+        let mut trail = Trail::default();
+        for _ in 0..MAX_LOST {
+            check_ask(&trail, Slot::Answer, &["system", "user"], "Why?");
+            trail.sent(Slot::Answer, "resp_1".into());
+            trail.lost();
+        }
+        check_failed(&trail, Slot::Answer, "lost 3 background responses");
+    }
+
+    #[test]
+    fn slots_are_written_as_words_and_read_back() {
+        for (slot, word) in [
+            (Slot::Answer, "answer"),
+            (Slot::Grade { ask: 12 }, "grade.12"),
+        ] {
+            assert_eq!((slot.to_string().as_str(), word.parse()), (word, Ok(slot)));
+        }
+        for word in ["", "grade", "grade.0", "grade.x", "answer.1"] {
+            assert!(word.parse::<Slot>().is_err(), "{word}");
+        }
+    }
 }

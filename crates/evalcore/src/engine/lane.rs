@@ -27,15 +27,51 @@ struct State {
     dead: Option<String>,
 }
 
-/// One request, to be made good.
+/// What all calls of a run have in common.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Places for requests in flight.
+    pub permits: Arc<Semaphore>,
+    /// How much one request may take.
+    pub patience: Patience,
+    /// Nothing is sent any more once this is cancelled.
+    pub stop: CancellationToken,
+}
+
+/// One call, to be made good.
 #[derive(Debug)]
 pub struct Call {
     /// What requests carry.
     pub config: Arc<ModelConfig>,
-    /// The conversation.
-    pub messages: Vec<Message>,
-    /// Names the request to the server.
+    /// What is to be done.
+    pub errand: Errand,
+    /// Names the call to the server.
     pub request_id: String,
+    /// A place in flight that the call already has.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a call is to do.
+#[derive(Debug)]
+pub enum Errand {
+    /// Send this conversation.
+    Ask(Vec<Message>),
+    /// Wait for the background response of this id.
+    Fetch(String),
+}
+
+/// What a call has brought.
+#[derive(Debug)]
+pub enum Called {
+    /// An answer.
+    Answered(Answer),
+    /// The provider works on it under this id. The place in flight stays taken.
+    Sent {
+        /// The provider's id of the response.
+        id: String,
+        /// The place.
+        permit: OwnedSemaphorePermit,
+    },
 }
 
 /// An answer, and what it took.
@@ -57,6 +93,8 @@ pub struct Answer {
 pub enum Unanswered {
     /// The request failed for good, or too often.
     GaveUp(String),
+    /// The provider no longer knows of the background response.
+    Lost(String),
     /// The whole lane is dead, see [`Lane::dead`].
     LaneDead,
     /// The run was stopped before the request was sent again.
@@ -77,71 +115,64 @@ impl Lane {
         self.state().dead.clone()
     }
 
-    /// Asks until there is an answer or patience ends. A permit is held while a request is in
-    /// flight, never while waiting.
+    /// Does a call's errand until there is an answer or patience ends. A permit is held while a
+    /// request is in flight, never while waiting to send one.
     ///
     /// # Errors
     ///
     /// Why there is no answer, see [`Unanswered`].
-    pub async fn call(
-        &self,
-        call: &Call,
-        permits: &Arc<Semaphore>,
-        patience: &Patience,
-        stop: &CancellationToken,
-    ) -> Result<Answer, Unanswered> {
+    pub async fn call(&self, call: Call, shared: &Shared) -> Result<Called, Unanswered> {
+        let Call {
+            config,
+            errand,
+            request_id,
+            ..
+        } = call;
+        let Errand::Ask(messages) = errand else {
+            return Err(Unanswered::Lost("background mode is not there yet".into()));
+        };
         let mut attempts = 0;
         loop {
-            let permit = self.turn(permits, stop).await?;
+            let permit = self.turn(shared).await?;
             attempts += 1;
             let sent = Instant::now();
-            let Call {
-                config,
-                messages,
-                request_id,
-            } = call;
-            let failure = match providers::ask(
-                &self.endpoint,
-                config,
-                messages,
-                request_id,
-                patience.timeout,
-            )
-            .await
-            {
+            let timeout = shared.patience.timeout;
+            let asked =
+                providers::ask(&self.endpoint, &config, &messages, &request_id, timeout).await;
+            match asked {
                 Ok(reply) => {
-                    return Ok(Answer {
+                    let latency = sent.elapsed();
+                    return Ok(Called::Answered(Answer {
                         reply,
                         attempts,
-                        latency: sent.elapsed(),
+                        latency,
                         permit,
-                    });
+                    }));
                 }
-                Err(failure) => failure,
-            };
-            drop(permit);
-            self.wait(call, failure, attempts, patience, stop).await?;
+                Err(failure) => {
+                    drop(permit);
+                    self.wait(&request_id, failure, attempts, shared).await?;
+                }
+            }
         }
     }
 
     /// Waits for a place among the requests in flight, at a time when the server wants requests.
-    async fn turn(
-        &self,
-        permits: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) -> Result<OwnedSemaphorePermit, Unanswered> {
+    async fn turn(&self, shared: &Shared) -> Result<OwnedSemaphorePermit, Unanswered> {
         loop {
             let quiet_until = self.state().quiet_until;
             if let Some(until) = quiet_until.filter(|until| *until > Instant::now()) {
                 tokio::select! {
-                    () = stop.cancelled() => return Err(Unanswered::Stopped),
+                    () = shared.stop.cancelled() => return Err(Unanswered::Stopped),
                     () = tokio::time::sleep_until(until) => {}
                 }
             }
             let permit = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(Unanswered::Stopped),
-                permit = permits.clone().acquire_owned() => permit.expect("semaphore is never closed"),
+                () = shared.stop.cancelled() => return Err(Unanswered::Stopped),
+                permit = shared.permits.clone().acquire_owned() => {
+                    permit.expect("semaphore is never closed")
+                }
             };
             let state = self.state();
             if state.dead.is_some() {
@@ -159,14 +190,13 @@ impl Lane {
     /// Acts on a failure: waits until the request may be sent again, or says why it will not be.
     async fn wait(
         &self,
-        call: &Call,
+        request_id: &str,
         failure: Failure,
         attempts: u32,
-        patience: &Patience,
-        stop: &CancellationToken,
+        shared: &Shared,
     ) -> Result<(), Unanswered> {
         let class = classify(&failure);
-        tracing::debug!(request = call.request_id, attempts, ?class, "{failure}");
+        tracing::debug!(request = request_id, attempts, ?class, "{failure}");
         let told = match class {
             Class::StopLane => {
                 self.state().dead.get_or_insert(failure.to_string());
@@ -175,7 +205,7 @@ impl Lane {
             Class::GiveUp => return Err(Unanswered::GaveUp(failure.to_string())),
             Class::Retry(told) => told,
         };
-        if attempts > patience.max_retries {
+        if attempts > shared.patience.max_retries {
             return Err(Unanswered::GaveUp(format!(
                 "after {attempts} attempts: {failure}"
             )));
@@ -187,7 +217,7 @@ impl Lane {
         }
         let wait = told.unwrap_or_else(|| backoff(attempts - 1, fastrand::f64()));
         tokio::select! {
-            () = stop.cancelled() => Err(Unanswered::Stopped),
+            () = shared.stop.cancelled() => Err(Unanswered::Stopped),
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }

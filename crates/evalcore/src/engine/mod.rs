@@ -8,4 +8,4 @@ mod lane;
 
 pub use self::backoff::{Patience, backoff};
 pub use self::classify::{Class, classify};
-pub use self::lane::{Answer, Call, Lane, Unanswered};
+pub use self::lane::{Answer, Call, Called, Errand, Lane, Shared, Unanswered};

@@ -3,6 +3,7 @@
 //! ```text
 //! {"type":"journal","format":1,"task_id":"…","dataset_sha256":"…"}
 //! {"type":"reply","sample":"788","epoch":1,"slot":"answer","at":1795416901.5,"text":"…",…}
+//! {"type":"sent","sample":"861","epoch":1,"slot":"answer","at":…,"id":"resp_…"}
 //! {"type":"failed","sample":"861","epoch":1,"slot":"answer","at":…,"error":"HTTP 400 …"}
 //! {"type":"scored","sample":"788","epoch":1,"at":…,"outcome":"correct","value":1.0,…}
 //! ```
@@ -17,5 +18,6 @@ mod record;
 pub use self::commit::Committer;
 pub use self::open::{Opened, open, records_at};
 pub use self::record::{
-    FORMAT, FailedRecord, Header, OutcomeName, Record, ReplyRecord, ScoredRecord,
+    FORMAT, FailedRecord, Header, LostRecord, OutcomeName, Record, ReplyRecord, ScoredRecord,
+    SentRecord,
 };

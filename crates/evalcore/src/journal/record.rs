@@ -14,6 +14,10 @@ pub const FORMAT: u32 = 1;
 pub enum Record {
     /// The first line.
     Journal(Header),
+    /// The provider works on a call and will keep its answer.
+    Sent(SentRecord),
+    /// The provider no longer knows of that call, or it was cancelled there.
+    Lost(LostRecord),
     /// An answer or a grade, paid for.
     Reply(ReplyRecord),
     /// An error that ended a sample in one run.
@@ -73,6 +77,37 @@ impl ReplyRecord {
             refusal: self.refusal,
         }
     }
+}
+
+/// A call that lives on at the provider: a background response. Written before it is waited for, so
+/// that no run asks for it a second time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SentRecord {
+    /// The sample's id.
+    pub sample: String,
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Which of the sample's calls.
+    pub slot: Slot,
+    /// When, in Unix seconds.
+    pub at: f64,
+    /// The provider's id of the response.
+    pub id: String,
+}
+
+/// The end of a background response that will never have an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LostRecord {
+    /// The sample's id.
+    pub sample: String,
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Which of the sample's calls.
+    pub slot: Slot,
+    /// When, in Unix seconds.
+    pub at: f64,
+    /// Why there will be no answer.
+    pub reason: String,
 }
 
 /// An error that ended a sample in one run; the next run tries it again.

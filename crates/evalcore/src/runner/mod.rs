@@ -5,6 +5,7 @@
 //! provider by name.
 
 mod prepare;
+mod records;
 mod samples;
 mod work;
 
@@ -20,9 +21,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use self::prepare::{Prepared, prepare};
-use self::work::{Commit, Opened, Request, Work};
-use crate::clock::unix_now;
-use crate::engine::{Answer, Call, Lane, Patience, Unanswered};
+use self::work::{Commit, Opened, Request, Ticket, Work};
+use crate::engine::{Call, Called, Lane, Patience, Shared, Unanswered};
 use crate::journal::Committer;
 use crate::providers::Endpoint;
 use crate::store;
@@ -106,7 +106,11 @@ pub async fn run(
         works,
         journal: Committer::start(journals),
         requests: JoinSet::new(),
-        permits: Arc::new(Semaphore::new(settings.concurrent)),
+        shared: Shared {
+            permits: Arc::new(Semaphore::new(settings.concurrent)),
+            patience: settings.patience,
+            stop: stop.drain.clone(),
+        },
         settings,
         stop,
         turn: 0,
@@ -125,8 +129,8 @@ struct Runner<'a> {
     n_in_flight: Vec<usize>,
     works: Vec<Work>,
     journal: Committer<Commit>,
-    requests: JoinSet<(Request, Result<Answer, Unanswered>)>,
-    permits: Arc<Semaphore>,
+    requests: JoinSet<(Ticket, Result<Called, Unanswered>)>,
+    shared: Shared,
     settings: &'a Settings,
     stop: &'a Stop,
     /// The task whose turn it is to start a request.
@@ -157,8 +161,8 @@ impl Runner<'_> {
             let draining = self.stop.drain.is_cancelled();
             tokio::select! {
                 Some(finished) = self.requests.join_next() => {
-                    let (request, result) = finished.context("a request's task panicked")?;
-                    self.take(request, result);
+                    let (ticket, result) = finished.context("a request's task panicked")?;
+                    self.take(ticket, result);
                 }
                 committed = self.journal.next() => self.committed(committed?),
                 _ = tick.tick() => {
@@ -199,9 +203,7 @@ impl Runner<'_> {
             if work.is_stopped() {
                 return None;
             }
-            if work.grader.as_ref().is_some_and(|grader| room(grader.lane))
-                && let Some(request) = work.ready.pop_front()
-            {
+            if let Some(request) = work.next_ready(room) {
                 return Some(request);
             }
             if !room(work.model.lane) || work.samples.n_open() >= max_open {
@@ -209,66 +211,66 @@ impl Runner<'_> {
             }
             match work.open_next(number)? {
                 Opened::Ended(lines, commit) => self.journal.append(number, lines, commit),
-                Opened::Asks(requests) => {
-                    for request in requests {
-                        match request.is_for_grader() {
-                            true => work.ready.push_back(request),
-                            false => return Some(request),
-                        }
-                    }
-                }
+                Opened::Asks(requests) => requests.into_iter().for_each(|it| work.queue(it)),
             }
         }
     }
 
     fn start(&mut self, request: Request) {
-        let work = &self.works[request.task];
-        let party = work.party(&request);
+        let Request {
+            ticket,
+            errand,
+            permit,
+        } = request;
+        let work = &mut self.works[ticket.task];
+        work.n_in_flight += 1;
+        let request_id = work.request_id(ticket);
+        let party = work.party(ticket);
         self.n_in_flight[party.lane] += 1;
         let lane = Arc::clone(&self.lanes[party.lane]);
         let call = Call {
             config: Arc::clone(&party.config),
-            messages: request.messages.clone(),
-            request_id: work.request_id(&request),
+            errand,
+            request_id,
+            permit,
         };
-        let permits = Arc::clone(&self.permits);
-        let patience = self.settings.patience;
-        let Stop { drain, abort } = self.stop.clone();
-        self.works[request.task].n_in_flight += 1;
+        let shared = self.shared.clone();
+        let abort = self.stop.abort.clone();
         self.requests.spawn(async move {
             let result = tokio::select! {
                 biased; // an answer that is there is taken, whatever else happens
-                result = lane.call(&call, &permits, &patience, &drain) => result,
+                result = lane.call(call, &shared) => result,
                 () = abort.cancelled() => Err(Unanswered::Stopped),
             };
-            (request, result)
+            (ticket, result)
         });
     }
 
     /// Takes what came of a request: journals it, and keeps what comes next until it is on disk.
-    fn take(&mut self, request: Request, result: Result<Answer, Unanswered>) {
-        let number = request.task;
-        let work = &mut self.works[number];
-        let lane = work.party(&request).lane;
+    fn take(&mut self, ticket: Ticket, result: Result<Called, Unanswered>) {
+        let work = &mut self.works[ticket.task];
+        let lane = work.party(ticket).lane;
         self.n_in_flight[lane] -= 1;
         work.n_in_flight -= 1;
-        match result {
-            Ok(answer) => {
-                let (lines, commit) = work.answered(number, request, answer);
-                self.journal.append(number, lines, commit);
+        let (lines, commit) = match result {
+            Ok(Called::Answered(answer)) => work.answered(ticket, answer),
+            Ok(Called::Sent { id, permit }) => work.sent(ticket, id, Some(permit)),
+            Err(Unanswered::Lost(reason)) => {
+                tracing::warn!(request = work.request_id(ticket), "asked anew: {reason}");
+                work.lost(ticket, &reason)
             }
             Err(Unanswered::GaveUp(error)) => {
-                tracing::warn!(request = work.request_id(&request), "given up: {error}");
-                let (lines, commit) = work.gave_up(number, &request, error);
-                self.journal.append(number, lines, commit);
+                tracing::warn!(request = work.request_id(ticket), "given up: {error}");
+                work.gave_up(ticket, error)
             }
             Err(Unanswered::LaneDead) => {
                 let why = self.lanes[lane].dead().unwrap_or_default();
-                work.samples.suspend(request.sample);
-                self.stop_lane(lane, &why);
+                work.samples.suspend(ticket.sample);
+                return self.stop_lane(lane, &why);
             }
-            Err(Unanswered::Stopped) => work.samples.suspend(request.sample),
-        }
+            Err(Unanswered::Stopped) => return work.samples.suspend(ticket.sample),
+        };
+        self.journal.append(ticket.task, lines, commit);
     }
 
     /// Ends every task that needs this lane; the others go on.
@@ -286,7 +288,9 @@ impl Runner<'_> {
 
     /// Lines are on disk: now they count.
     fn committed(&mut self, commit: Commit) {
-        self.works[commit.task].committed(commit);
+        for request in self.works[commit.task].committed(commit) {
+            self.start(request);
+        }
     }
 
     /// Brings the task file up to date with what the journals hold; whether anything changed.
@@ -358,11 +362,6 @@ fn task_of<'a>(file: &'a mut TaskFile, task_id: &str) -> &'a mut Task {
     file.tasks
         .get_mut(task_id)
         .expect("work is made from the file's tasks")
-}
-
-/// The time of a record.
-fn now() -> f64 {
-    unix_now()
 }
 
 type Permit = Option<OwnedSemaphorePermit>;

@@ -239,6 +239,14 @@ fn replay(work: &mut Work, task: &Task, path: &Path) -> Result<File> {
                 work.samples
                     .saw(number_of(&reply.sample, reply.epoch)?, offset);
             }
+            Record::Sent(sent) => {
+                work.samples
+                    .saw(number_of(&sent.sample, sent.epoch)?, offset);
+            }
+            Record::Lost(lost) => {
+                work.samples
+                    .saw(number_of(&lost.sample, lost.epoch)?, offset);
+            }
             Record::Failed(failed) => {
                 work.samples
                     .saw(number_of(&failed.sample, failed.epoch)?, offset);

@@ -93,6 +93,8 @@ impl Samples {
         let mut trail = Trail::default();
         for record in records_at(&self.journal, offsets)? {
             match record {
+                Record::Sent(sent) => trail.sent(sent.slot, sent.id),
+                Record::Lost(_) => trail.lost(),
                 Record::Reply(reply) => trail.reply(reply.slot, reply.into_completion()),
                 Record::Failed(_) => trail.retry(),
                 other => bail!(

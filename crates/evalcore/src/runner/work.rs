@@ -6,14 +6,12 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use super::samples::{Open, Samples};
-use super::{Permit, now};
+use super::{Permit, records};
+use crate::clock::unix_now as now;
 use crate::dataset::Row;
-use crate::engine::Answer;
-use crate::journal::{FailedRecord, Record, ReplyRecord, ScoredRecord};
+use crate::engine::{Answer, Errand};
 use crate::metrics;
-use crate::sample::{
-    Completion, Failure, Message, Outcome, Protocol, Role, Slot, Step, Trail, next_steps,
-};
+use crate::sample::{Failure, Outcome, Protocol, Role, Slot, Step, Trail, next_steps};
 use crate::task::{
     Counts, ModelConfig, RunnerRecord, Session, Task, TaskFile, TaskStatus, TaskUsage, Tokens,
 };
@@ -30,8 +28,9 @@ pub(super) struct Work {
     pub(super) samples: Samples,
     pub(super) model: Party,
     pub(super) grader: Option<Party>,
-    /// Requests to the grader whose turn comes before new samples.
-    pub(super) ready: VecDeque<Request>,
+    /// Requests that wait for room in the grader's lane, and in the model's.
+    for_grader: VecDeque<Request>,
+    for_model: VecDeque<Request>,
     pub(super) counts: Counts,
     pub(super) usage: TaskUsage,
     pub(super) n_in_flight: usize,
@@ -60,19 +59,21 @@ impl Party {
     }
 }
 
-/// A request to be sent.
-#[derive(Debug)]
-pub(super) struct Request {
+/// Which call of which sample of which task.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
     pub(super) task: usize,
     pub(super) sample: usize,
     pub(super) slot: Slot,
-    pub(super) messages: Vec<Message>,
 }
 
-impl Request {
-    pub(super) fn is_for_grader(&self) -> bool {
-        self.slot.role() == Role::Grader
-    }
+/// A request to be made.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) ticket: Ticket,
+    pub(super) errand: Errand,
+    /// The place in flight of a response that the provider already works on.
+    pub(super) permit: Permit,
 }
 
 /// A sample that has been taken up.
@@ -92,8 +93,8 @@ pub(super) struct Commit {
     usage: Option<(Role, Option<Tokens>)>,
     next: Vec<Request>,
     outcome: Option<Outcome>,
-    /// Given back when the commit is dropped.
-    _permit: Permit,
+    /// Given back when the commit is dropped, unless what comes next keeps it.
+    permit: Permit,
 }
 
 impl Work {
@@ -112,7 +113,8 @@ impl Work {
             samples,
             model: Party::new(task.model_config.clone()),
             grader: task.grader.clone().map(Party::new),
-            ready: VecDeque::new(),
+            for_grader: VecDeque::new(),
+            for_model: VecDeque::new(),
             counts: Counts::default(),
             usage: TaskUsage::default(),
             n_in_flight: 0,
@@ -146,8 +148,8 @@ impl Work {
         [&self.model].into_iter().chain(&self.grader)
     }
 
-    pub(super) fn party(&self, request: &Request) -> &Party {
-        match (request.slot.role(), &self.grader) {
+    pub(super) fn party(&self, ticket: Ticket) -> &Party {
+        match (ticket.slot.role(), &self.grader) {
             (Role::Grader, Some(grader)) => grader,
             _ => &self.model,
         }
@@ -161,14 +163,40 @@ impl Work {
     pub(super) fn stop(&mut self, why: Error) -> bool {
         let first = self.stopped.is_none() && !self.ended;
         self.stopped.get_or_insert(format!("{why:#}"));
-        self.ready.clear();
+        self.for_grader.clear();
+        self.for_model.clear();
         first
     }
 
     /// How a request names itself to the server: `{task}/{sample}/{epoch}/{slot}`.
-    pub(super) fn request_id(&self, request: &Request) -> String {
-        let (id, epoch) = self.key(request.sample);
-        format!("{}/{id}/{epoch}/{}", self.task_id, request.slot)
+    pub(super) fn request_id(&self, ticket: Ticket) -> String {
+        let (id, epoch) = self.key(ticket.sample);
+        format!("{}/{id}/{epoch}/{}", self.task_id, ticket.slot)
+    }
+
+    /// Puts a request where it waits for room in its lane.
+    pub(super) fn queue(&mut self, request: Request) {
+        match request.ticket.slot.role() {
+            Role::Grader => self.for_grader.push_back(request),
+            Role::Model => self.for_model.push_back(request),
+        }
+    }
+
+    /// The next waiting request whose lane has room: grades first, they end samples.
+    pub(super) fn next_ready(&mut self, room: impl Fn(usize) -> bool) -> Option<Request> {
+        let grader = self.grader.as_ref().is_some_and(|grader| room(grader.lane));
+        let graded = if grader {
+            self.for_grader.pop_front()
+        } else {
+            None
+        };
+        graded.or_else(|| {
+            if room(self.model.lane) {
+                self.for_model.pop_front()
+            } else {
+                None
+            }
+        })
     }
 
     /// Takes up the next sample; none when no sample is left.
@@ -200,61 +228,41 @@ impl Work {
     }
 
     /// A reply has come: the lines that record it, and what follows once they are on disk.
-    pub(super) fn answered(
-        &mut self,
-        task: usize,
-        request: Request,
-        answer: Answer,
-    ) -> (Vec<u8>, Commit) {
-        let (sample, epoch) = self.key(request.sample);
+    pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer) -> (Vec<u8>, Commit) {
         let Answer {
             reply,
             attempts,
             latency,
             permit,
         } = answer;
-        let Completion {
-            text,
-            finish_reason,
-            refusal,
-        } = reply.completion;
-        let record = ReplyRecord {
-            sample: sample.to_owned(),
-            epoch,
-            slot: request.slot,
-            at: now(),
-            text,
-            finish_reason,
-            refusal,
-            usage: reply.usage,
-            model: reply.model,
-            request_id: reply.request_id,
-            attempts,
-            latency: latency.as_secs_f64(),
-        };
-        let record = Record::Reply(record);
-        let lines = line(&record);
-        let Record::Reply(record) = record else {
-            unreachable!("made above")
-        };
-        self.trail(request.sample)
-            .reply(request.slot, record.into_completion());
-        let usage = Some((request.slot.role(), reply.usage));
-        self.go_on(task, request.sample, lines, usage, Some(permit))
+        let usage = Some((ticket.slot.role(), reply.usage));
+        let key = self.key(ticket.sample);
+        let (line, completion) = records::reply(key, ticket.slot, reply, attempts, latency);
+        self.trail(ticket.sample).reply(ticket.slot, completion);
+        self.go_on(ticket.task, ticket.sample, line, usage, Some(permit))
+    }
+
+    /// The provider works on a request: it is fetched once its id is on disk.
+    pub(super) fn sent(&mut self, ticket: Ticket, id: String, permit: Permit) -> (Vec<u8>, Commit) {
+        let line = records::sent(self.key(ticket.sample), ticket.slot, &id);
+        self.trail(ticket.sample).sent(ticket.slot, id);
+        self.go_on(ticket.task, ticket.sample, line, None, permit)
+    }
+
+    /// The provider no longer knows of a request it worked on.
+    pub(super) fn lost(&mut self, ticket: Ticket, reason: &str) -> (Vec<u8>, Commit) {
+        let line = records::lost(self.key(ticket.sample), ticket.slot, reason);
+        self.trail(ticket.sample).lost();
+        self.go_on(ticket.task, ticket.sample, line, None, None)
     }
 
     /// A request has failed for good.
-    pub(super) fn gave_up(
-        &mut self,
-        task: usize,
-        request: &Request,
-        error: String,
-    ) -> (Vec<u8>, Commit) {
-        self.trail(request.sample).failure = Some(Failure {
-            slot: request.slot,
+    pub(super) fn gave_up(&mut self, ticket: Ticket, error: String) -> (Vec<u8>, Commit) {
+        self.trail(ticket.sample).failure = Some(Failure {
+            slot: ticket.slot,
             error,
         });
-        self.go_on(task, request.sample, Vec::new(), None, None)
+        self.go_on(ticket.task, ticket.sample, Vec::new(), None, None)
     }
 
     /// What the sample's trail asks for now: adds the record of its outcome to `lines`, or names
@@ -262,97 +270,83 @@ impl Work {
     fn go_on(
         &mut self,
         task: usize,
-        number: usize,
+        sample: usize,
         mut lines: Vec<u8>,
         usage: Option<(Role, Option<Tokens>)>,
         permit: Permit,
     ) -> (Vec<u8>, Commit) {
-        let Open { sample, trail } = self.samples.get_mut(number);
-        let steps = next_steps(&self.protocol, sample, trail).unwrap_or_else(|error| {
+        let open = self.samples.get_mut(sample);
+        let steps = next_steps(&self.protocol, &open.sample, &open.trail);
+        let steps = steps.unwrap_or_else(|error| {
             self.stop(error);
             Vec::new()
         });
         let mut next = Vec::new();
-        let mut ended = None;
+        let mut outcome = None;
         for step in steps {
-            match step {
-                Step::Ask { slot, messages, .. } => {
-                    next.push(Request {
-                        task,
-                        sample: number,
-                        slot,
-                        messages,
-                    });
+            let (slot, errand) = match step {
+                Step::Ask { slot, messages } => (slot, Errand::Ask(messages)),
+                Step::Fetch { slot, id } => (slot, Errand::Fetch(id)),
+                Step::Done(ended) => {
+                    lines.extend(records::outcome(self.key(sample), &ended));
+                    outcome = Some(ended);
+                    continue;
                 }
-                Step::Done(outcome) => {
-                    lines.extend(line(&self.outcome_record(number, &outcome)));
-                    ended = Some(outcome);
-                }
-            }
+            };
+            let ticket = Ticket { task, sample, slot };
+            next.push(Request {
+                ticket,
+                errand,
+                permit: None,
+            });
         }
         self.n_uncommitted += 1;
-        let commit = Commit {
-            task,
-            sample: number,
+        (
+            lines,
+            Commit {
+                task,
+                sample,
+                usage,
+                next,
+                outcome,
+                permit,
+            },
+        )
+    }
+
+    /// The lines of a commit are on disk: it takes effect. What it gives back is to be started at
+    /// once.
+    pub(super) fn committed(&mut self, commit: Commit) -> Vec<Request> {
+        let Commit {
             usage,
             next,
-            outcome: ended,
-            _permit: permit,
-        };
-        (lines, commit)
-    }
-
-    fn outcome_record(&self, number: usize, outcome: &Outcome) -> Record {
-        let (sample, epoch) = self.key(number);
-        let (sample, at) = (sample.to_owned(), now());
-        let scored = |outcome, value, answer, confidence| {
-            let sample = sample.clone();
-            Record::Scored(ScoredRecord {
-                sample,
-                epoch,
-                at,
-                outcome,
-                value,
-                answer,
-                confidence,
-            })
-        };
-        match outcome {
-            Outcome::Scored(score) => scored(
-                score.verdict.into(),
-                Some(score.verdict.value()),
-                score.answer.clone(),
-                score.confidence,
-            ),
-            Outcome::Refused => scored(crate::journal::OutcomeName::Refused, None, None, None),
-            Outcome::Truncated => scored(crate::journal::OutcomeName::Truncated, None, None, None),
-            Outcome::Failed(Failure { slot, error }) => {
-                let (slot, error) = (*slot, error.clone());
-                Record::Failed(FailedRecord {
-                    sample,
-                    epoch,
-                    slot,
-                    at,
-                    error,
-                })
-            }
-        }
-    }
-
-    /// The lines of a commit are on disk: it takes effect.
-    pub(super) fn committed(&mut self, commit: Commit) {
+            outcome,
+            mut permit,
+            sample,
+            ..
+        } = commit;
         self.n_uncommitted -= 1;
         self.changed = true;
-        if let Some((role, tokens)) = commit.usage {
+        if let Some((role, tokens)) = usage {
             self.count_usage(role, tokens.as_ref());
         }
-        if !self.is_stopped() {
-            self.ready.extend(commit.next);
+        let mut at_once = Vec::new();
+        for mut request in next {
+            match request.errand {
+                // The provider works on it, whatever else stops.
+                Errand::Fetch(_) => {
+                    request.permit = permit.take();
+                    at_once.push(request);
+                }
+                Errand::Ask(_) if self.is_stopped() => {}
+                Errand::Ask(_) => self.queue(request),
+            }
         }
-        if let Some(outcome) = commit.outcome {
-            self.samples.close(commit.sample);
+        if let Some(outcome) = outcome {
+            self.samples.close(sample);
             self.count(&outcome);
         }
+        at_once
     }
 
     pub(super) fn count_usage(&mut self, role: Role, tokens: Option<&Tokens>) {
@@ -445,10 +439,4 @@ impl Work {
         let n_rows = self.ids.len();
         (&self.ids[number % n_rows], (number / n_rows) as u32 + 1)
     }
-}
-
-fn line(record: &Record) -> Vec<u8> {
-    let mut line = serde_json::to_vec(record).expect("records are JSON");
-    line.push(b'\n');
-    line
 }
