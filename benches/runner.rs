@@ -154,6 +154,7 @@ fn submitted(n_samples: usize, base_url: &str) -> Result<tempfile::TempDir> {
         .args(["--base-url", base_url])
         .current_dir(folder.path())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()?;
     ensure!(status.success(), "submit failed");
     Ok(folder)
