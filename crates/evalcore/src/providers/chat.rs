@@ -6,7 +6,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, Reply, error_in_body};
+use super::failure::error_in_body;
+use super::{Failure, Reply};
 use crate::sample::{Completion, Message};
 use crate::task::{ModelConfig, Tokens};
 
