@@ -70,7 +70,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Reply, Failure> {
         },
         usage: usage(&document["usage"]),
         model: text(&document["model"]),
-        request_id: None,
+        ..Reply::default()
     })
 }
 

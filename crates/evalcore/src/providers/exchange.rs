@@ -73,3 +73,8 @@ fn network(error: &reqwest::Error) -> Failure {
 pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
+
+/// The server's own id of the request; Anthropic's header has the shorter name.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+    header(headers, "x-request-id").or_else(|| header(headers, "request-id"))
+}

@@ -6,8 +6,9 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::exchange::header;
-use super::limits::retry_after;
+use super::exchange::{header, request_id};
+use super::limits::{RateLimits, retry_after};
+use crate::clock::unix_now;
 use crate::sample::Message;
 
 /// Longest error text that is kept, in bytes.
@@ -54,6 +55,8 @@ pub struct ApiError {
     pub should_retry: Option<bool>,
     /// The server's own id of the request.
     pub request_id: Option<String>,
+    /// The limits that the server states along with it.
+    pub limits: RateLimits,
 }
 
 impl fmt::Display for Failure {
@@ -84,7 +87,7 @@ impl fmt::Display for ApiError {
 impl Failure {
     /// The same without what the server repeats of the prompt: errors are shown and logged, and a
     /// data set's text has no business there.
-    pub(super) fn without_prompt(mut self, messages: &[Message]) -> Self {
+    pub(crate) fn without_prompt(mut self, messages: &[Message]) -> Self {
         if let Self::Status(ApiError { message, .. }) = &mut self
             && let Some(start) = echo(message, messages)
         {
@@ -114,22 +117,27 @@ fn echo(text: &str, messages: &[Message]) -> Option<usize> {
 /// Reads an error body leniently: `{"error": {…}}`, a list of one such, a flat object, or text.
 pub(super) fn api_error(status: u16, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let document = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let error = error_fields(status, document.get(0).unwrap_or(&document));
-    let has_words = !error.message.is_empty();
-    ApiError {
-        message: if has_words {
-            error.message
-        } else {
-            bounded(String::from_utf8_lossy(body).trim())
-        },
-        retry_after: retry_after(headers),
-        should_retry: match header(headers, "x-should-retry").as_deref() {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            _ => None,
-        },
-        request_id: header(headers, "x-request-id"),
-        ..error
+    let mut error = error_fields(status, document.get(0).unwrap_or(&document));
+    if error.message.is_empty() {
+        error.message = bounded(String::from_utf8_lossy(body).trim());
+    }
+    error.with_headers(headers)
+}
+
+impl ApiError {
+    /// Adds what the headers say.
+    pub(super) fn with_headers(self, headers: &HeaderMap) -> Self {
+        Self {
+            retry_after: retry_after(headers),
+            should_retry: match header(headers, "x-should-retry").as_deref() {
+                Some("true") => Some(true),
+                Some("false") => Some(false),
+                _ => None,
+            },
+            request_id: request_id(headers),
+            limits: RateLimits::read(headers, unix_now()),
+            ..self
+        }
     }
 }
 
@@ -155,7 +163,8 @@ fn error_fields(status: u16, document: &Value) -> ApiError {
     ApiError {
         status,
         message: bounded(message.as_deref().or(fields.as_str()).unwrap_or_default()),
-        kind: text("type"),
+        // Google's word for it stands in `status`.
+        kind: text("type").or_else(|| Some(fields.get("status")?.as_str()?.to_owned())),
         code: text("code"),
         ..ApiError::default()
     }

@@ -2,6 +2,10 @@
 //!
 //! A provider knows no eval. It sends one request once; what to do about a [`Failure`] is the
 //! engine's to decide.
+#![expect(
+    clippy::result_large_err,
+    reason = "a failure is made once per request, which takes milliseconds at least"
+)]
 
 mod chat;
 mod endpoint;
@@ -13,10 +17,12 @@ mod limits;
 use std::time::Duration;
 
 pub use self::endpoint::{Endpoint, OPENAI_BASE_URL};
-use self::exchange::{header, post};
+use self::exchange::{post, request_id as id_of};
 use self::failure::api_error;
 pub use self::failure::{ApiError, Failure};
 pub use self::key::ApiKey;
+pub use self::limits::RateLimits;
+use crate::clock::unix_now;
 use crate::sample::{Completion, Message};
 use crate::task::{Api, ModelConfig, Tokens};
 
@@ -31,6 +37,8 @@ pub struct Reply {
     pub model: Option<String>,
     /// The server's own id of the request.
     pub request_id: Option<String>,
+    /// The limits that the server states along with it.
+    pub limits: RateLimits,
 }
 
 /// Sends one request and waits for its answer, at most `timeout`.
@@ -77,6 +85,7 @@ async fn exchange(
         return Err(Failure::Status(api_error(status, &headers, &body)));
     }
     let mut reply = chat::decode(&body)?;
-    reply.request_id = header(&headers, "x-request-id");
+    reply.request_id = id_of(&headers);
+    reply.limits = RateLimits::read(&headers, unix_now());
     Ok(reply)
 }
