@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::endpoint::is_openai;
 use super::failure::error_in_body;
 use super::{Failure, Reply};
 use crate::sample::{Completion, Message};
@@ -27,7 +28,7 @@ struct Request<'a> {
 /// any value but their own default.
 pub(super) fn request(base_url: &str, config: &ModelConfig, messages: &[Message]) -> Vec<u8> {
     // OpenAI's newer models refuse `max_tokens`; other servers often know nothing else.
-    let is_openai = base_url.contains(".openai.com/") || base_url.contains(".openai.azure.com/");
+    let is_openai = is_openai(base_url);
     let request = Request {
         model: &config.model,
         messages,

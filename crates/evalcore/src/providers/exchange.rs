@@ -1,38 +1,40 @@
 //! One request over HTTP and the answer as it came.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName};
 
 use super::{Endpoint, Failure};
 
 /// Largest body of an answer that is read, in bytes.
 const MAX_BODY: usize = 64 << 20;
 
+/// An answer as it came, but without the key.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Sends a body of JSON.
 pub(super) async fn post(
     endpoint: &Endpoint,
     path: &str,
+    headers: HeaderMap,
     body: Vec<u8>,
-    request_id: &str,
-) -> Result<(u16, HeaderMap, Vec<u8>), Failure> {
-    let mut request = endpoint
-        .client
-        .post(format!("{}{path}", endpoint.base_url))
-        .header("content-type", "application/json")
-        .header("x-client-request-id", request_id)
-        .body(body);
-    if let Some(key) = &endpoint.key {
-        request = request.header("authorization", key.bearer()?);
-    }
-    for (name, value) in [
-        ("openai-organization", &endpoint.organization),
-        ("openai-project", &endpoint.project),
-    ] {
-        if let Some(value) = value {
-            let value = HeaderValue::from_str(value).map_err(|_| Failure::Unsendable {
-                reason: format!("`{name}` holds characters that no header can carry"),
-            })?;
-            request = request.header(HeaderName::from_static(name), value);
-        }
-    }
+) -> Result<Answer, Failure> {
+    let url = format!("{}{path}", endpoint.base_url);
+    let request = endpoint.client.post(url).headers(headers);
+    let request = request.header("content-type", "application/json");
+    send(endpoint, request.body(body)).await
+}
+
+async fn send(endpoint: &Endpoint, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let mut response = request.send().await.map_err(|error| network(&error))?;
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
@@ -46,11 +48,28 @@ pub(super) async fn post(
         }
         body.extend_from_slice(&chunk);
     }
-    // A gateway may echo what it was sent: no key gets past this line.
-    if let Some(key) = &endpoint.key {
-        key.scrub(&mut body);
+    let mut answer = Answer {
+        status,
+        headers,
+        body,
+    };
+    without_key(endpoint, &mut answer);
+    Ok(answer)
+}
+
+/// A gateway may echo what it was sent: no key gets past this line.
+fn without_key(endpoint: &Endpoint, answer: &mut Answer) {
+    let Some(key) = &endpoint.key else { return };
+    key.scrub(&mut answer.body);
+    let echoes: Vec<HeaderName> = answer
+        .headers
+        .iter()
+        .filter(|(_, value)| key.is_in(value.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in echoes {
+        answer.headers.remove(name);
     }
-    Ok((status, headers, body))
 }
 
 /// The innermost cause says what happened; the outer ones only repeat the URL.

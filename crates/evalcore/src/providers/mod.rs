@@ -16,8 +16,9 @@ mod limits;
 
 use std::time::Duration;
 
-pub use self::endpoint::{Endpoint, OPENAI_BASE_URL};
-use self::exchange::{post, request_id as id_of};
+use self::endpoint::header_value;
+pub use self::endpoint::{Endpoint, KeyHeader, OPENAI_BASE_URL};
+use self::exchange::{Answer, post, request_id as id_of};
 use self::failure::api_error;
 pub use self::failure::{ApiError, Failure};
 pub use self::key::ApiKey;
@@ -80,12 +81,22 @@ async fn exchange(
             });
         }
     };
-    let (status, headers, body) = post(endpoint, path, body, request_id).await?;
-    if status != 200 {
-        return Err(Failure::Status(api_error(status, &headers, &body)));
+    let mut headers = endpoint.headers(config)?;
+    headers.insert(
+        "x-client-request-id",
+        header_value("x-client-request-id", request_id)?,
+    );
+    let answer = post(endpoint, path, headers, body).await?;
+    let Answer {
+        status,
+        headers,
+        body,
+    } = &answer;
+    if !answer.is_success() {
+        return Err(Failure::Status(api_error(*status, headers, body)));
     }
-    let mut reply = chat::decode(&body)?;
-    reply.request_id = id_of(&headers);
-    reply.limits = RateLimits::read(&headers, unix_now());
+    let mut reply = chat::decode(body)?;
+    reply.request_id = id_of(headers);
+    reply.limits = RateLimits::read(headers, unix_now());
     Ok(reply)
 }
