@@ -7,12 +7,14 @@
     reason = "a failure is made once per request, which takes milliseconds at least"
 )]
 
+mod body;
 mod chat;
 mod endpoint;
 mod exchange;
 mod failure;
 mod key;
 mod limits;
+mod trace;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use self::failure::api_error;
 pub use self::failure::{ApiError, Failure};
 pub use self::key::ApiKey;
 pub use self::limits::RateLimits;
+pub use self::trace::{Citation, Trace};
 use crate::clock::unix_now;
 use crate::sample::{Completion, Message};
 use crate::task::{Api, ModelConfig, Tokens};
@@ -34,8 +37,14 @@ pub struct Reply {
     pub completion: Completion,
     /// Tokens; none when the server did not say.
     pub usage: Option<Tokens>,
+    /// US dollars, where the server says what it bills.
+    pub cost: Option<f64>,
     /// The model that answered, as the server names it.
     pub model: Option<String>,
+    /// The tier that served it, which may be another than was asked for.
+    pub service_tier: Option<String>,
+    /// What was searched, opened and cited.
+    pub trace: Trace,
     /// The server's own id of the request.
     pub request_id: Option<String>,
     /// The limits that the server states along with it.
@@ -73,7 +82,7 @@ async fn exchange(
     let (path, body) = match config.api {
         Api::Chat => (
             "/chat/completions",
-            chat::request(&endpoint.base_url, config, messages),
+            chat::request(&endpoint.base_url, config, messages)?,
         ),
         Api::Responses | Api::Messages => {
             return Err(Failure::Unsendable {
