@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Class, Patience, backoff, classify};
-use crate::providers::{self, Endpoint, Failure, Reply};
+use crate::providers::{self, Asked, Endpoint, Failure, Reply};
 use crate::sample::Message;
 use crate::task::ModelConfig;
 
@@ -109,7 +109,11 @@ impl Lane {
             )
             .await
             {
-                Ok(reply) => {
+                Ok(Asked::Pending { .. }) => {
+                    let why = "background mode is not there yet";
+                    return Err(Unanswered::GaveUp(why.into()));
+                }
+                Ok(Asked::Reply(reply)) => {
                     return Ok(Answer {
                         reply,
                         attempts,

@@ -34,6 +34,15 @@ pub(super) async fn post(
     send(endpoint, request.body(body)).await
 }
 
+pub(super) async fn get(
+    endpoint: &Endpoint,
+    path: &str,
+    headers: HeaderMap,
+) -> Result<Answer, Failure> {
+    let url = format!("{}{path}", endpoint.base_url);
+    send(endpoint, endpoint.client.get(url).headers(headers)).await
+}
+
 async fn send(endpoint: &Endpoint, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
     let mut response = request.send().await.map_err(|error| network(&error))?;
     let status = response.status().as_u16();

@@ -40,6 +40,18 @@ impl Trace {
         *self == Self::default()
     }
 
+    pub(super) fn add_query(&mut self, query: &Value) {
+        add(&mut self.queries, query.as_str().map(str::to_owned));
+    }
+
+    pub(super) fn add_source(&mut self, url: &Value) {
+        add(&mut self.sources, url.as_str().map(str::to_owned));
+    }
+
+    pub(super) fn add_opened(&mut self, url: &Value) {
+        add(&mut self.opened, url.as_str().map(str::to_owned));
+    }
+
     /// Adds those annotations that cite a page: flat ones, and Chat's, which are nested.
     pub(super) fn add_citations(&mut self, annotations: &Value) {
         for annotation in annotations.as_array().into_iter().flatten() {
@@ -69,6 +81,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_text_and_what_is_there_is_not_added() {
+        let mut trace = Trace::default();
+        for query in [json!("a"), json!(null), json!("b"), json!(7), json!("a")] {
+            trace.add_query(&query);
+        }
+        assert_eq!(trace.queries, ["a", "b"]);
+        assert_eq!(
+            serde_json::to_string(&trace).expect("JSON"),
+            r#"{"queries":["a","b"]}"#
+        );
+    }
+
+    #[test]
     fn citations_are_read_flat_and_nested() {
         let mut trace = Trace::default();
         trace.add_citations(&json!([
@@ -81,5 +106,14 @@ mod tests {
         let urls: Vec<_> = trace.citations.iter().map(|it| it.url.as_str()).collect();
         assert_eq!(urls, ["u1", "u2"]);
         assert_eq!(trace.citations[0].title.as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let mut trace = Trace::default();
+        for number in 0..2 * MAX_ENTRIES {
+            trace.add_source(&json!(format!("u{number}")));
+        }
+        assert_eq!(trace.sources.len(), MAX_ENTRIES);
     }
 }
