@@ -3,7 +3,7 @@
 //! A provider knows no eval. It sends one request once; what to do about a [`Failure`] is the
 //! engine's to decide.
 //!
-//! `chat` and `responses` are pure: settings and messages to a request's body,
+//! `chat`, `responses` and `messages` are pure: settings and messages to a request's body,
 //! an answer's body to a [`Reply`]. An answer that was paid for must not fail on a field nobody
 //! needs, so every field but the text is optional and every enumeration is open.
 #![expect(
@@ -18,6 +18,7 @@ mod exchange;
 mod failure;
 mod key;
 mod limits;
+mod messages;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -188,7 +189,7 @@ fn request(
             chat::request(base_url, config, messages)?,
         ),
         Api::Responses => ("/responses", responses::request(config, messages)?),
-        Api::Messages => return Err(not_spoken()),
+        Api::Messages => ("/messages", messages::request(config, messages)?),
     })
 }
 
@@ -201,7 +202,7 @@ fn decode(api: Api, answer: &Answer) -> Result<Asked, Failure> {
     let asked = match api {
         Api::Chat => chat::decode(body).map(Asked::Reply),
         Api::Responses => responses::decode(body),
-        Api::Messages => Err(not_spoken()),
+        Api::Messages => messages::decode(body).map(Asked::Reply),
     };
     match asked {
         Ok(Asked::Reply(reply)) => Ok(Asked::Reply(reply.with_headers(headers))),
@@ -222,11 +223,5 @@ impl Reply {
             limits: RateLimits::read(headers, unix_now()),
             ..self
         }
-    }
-}
-
-fn not_spoken() -> Failure {
-    Failure::Unsendable {
-        reason: "this API is not spoken yet".into(),
     }
 }
