@@ -1,5 +1,7 @@
 //! Requests over a real connection, and what is made of their answers.
 
+mod table;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
