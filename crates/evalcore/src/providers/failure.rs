@@ -57,6 +57,9 @@ pub struct ApiError {
     pub request_id: Option<String>,
     /// The limits that the server states along with it.
     pub limits: RateLimits,
+    /// The error is how a response ended, not how a request for it did: to fetch that response
+    /// again brings the same, only to ask again may bring an answer.
+    pub has_ended: bool,
 }
 
 impl fmt::Display for Failure {

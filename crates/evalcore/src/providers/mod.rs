@@ -109,7 +109,8 @@ pub async fn ask(
 /// # Errors
 ///
 /// Whatever kept an answer from coming. Here a 404 says nothing about the model: the provider no
-/// longer has the response, and the question has to be asked again.
+/// longer has the response, and the question has to be asked again. So it has where
+/// [`ApiError::has_ended`]; after any other failure that passes, the response can be fetched again.
 pub async fn retrieve(
     endpoint: &Endpoint,
     config: &ModelConfig,

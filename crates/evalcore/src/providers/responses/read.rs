@@ -73,6 +73,7 @@ fn failed(document: &Value) -> Failure {
         Some("server_error") => error.status = 500,
         _ => {}
     }
+    error.has_ended = true;
     Failure::Status(error)
 }
 
@@ -81,6 +82,7 @@ fn ended(code: &str, message: &str) -> Failure {
         status: 200,
         message: message.into(),
         code: Some(code.into()),
+        has_ended: true,
         ..ApiError::default()
     })
 }
@@ -283,6 +285,19 @@ mod tests {
             failure(json!({"error": {"code": 502, "message": "upstream"}})),
             "HTTP 502 `502`: upstream"
         );
+    }
+
+    #[test]
+    fn a_response_that_failed_is_told_from_a_request_that_did() {
+        let has_ended = |body: Value| match decode(body.to_string().as_bytes()) {
+            Err(Failure::Status(error)) => error.has_ended,
+            other => panic!("no error: {other:?}"),
+        };
+        let error = json!({"code": "server_error", "message": "m"});
+        assert!(has_ended(json!({"status": "failed", "error": error})));
+        assert!(has_ended(json!({"status": "failed"})));
+        assert!(has_ended(json!({"status": "cancelled"})));
+        assert!(!has_ended(json!({"error": error})));
     }
 
     #[test]
