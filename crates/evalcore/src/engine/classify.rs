@@ -23,16 +23,41 @@ const QUOTA: &[&str] = &[
     "project_spend_limit_exceeded",
     "organization_usage_limit_exceeded",
     "billing_hard_limit_reached",
+    "billing_not_active",
+    "billing_error",
+    "budget_exceeded",
 ];
 
-/// Codes that judge the request's content, whatever status they come with.
-const POLICY: &[&str] = &[
-    "content_policy_violation",
+/// Types and codes that mean: wrong key or model.
+const NOT_FOR_YOU: &[&str] = &[
+    "model_not_found",
+    "invalid_api_key",
+    "authentication_error",
+    "permission_error",
+];
+
+/// Words of servers that say the same under a status or code that could mean anything.
+const STOP_WORDS: &[&str] = &[
+    // Anthropic, as `invalid_request_error`.
+    "credit balance is too low",
+    // Google, as 400.
+    "API key not valid",
+    // LiteLLM, as 400.
+    "Budget has been exceeded",
+    "ExceededBudget",
+    "Invalid model name passed",
+];
+
+/// Codes that judge the request itself, whatever status they come with. Those about policies and
+/// pictures are recognized by these words in them.
+const FINAL: &[&str] = &[
     "content_filter",
     "invalid_prompt",
-    "bio_policy",
     "data_residency_mismatch",
     "context_length_exceeded",
+    "exceed_context_size_error",
+    // A background response that somebody gave up.
+    "cancelled",
 ];
 
 /// Decides from the failure alone.
@@ -47,17 +72,21 @@ pub fn classify(failure: &Failure) -> Class {
 }
 
 fn classify_status(error: &ApiError) -> Class {
-    let is_any = |names: &[&str]| {
-        [&error.kind, &error.code]
-            .into_iter()
-            .flatten()
-            .any(|name| names.contains(&name.as_str()))
-    };
-    if is_any(QUOTA) || is_any(&["model_not_found", "invalid_api_key"]) {
+    let names: Vec<&str> = [&error.kind, &error.code]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let is_any = |known: &[&str]| names.iter().any(|name| known.contains(name));
+    let says = |words: &[&str]| words.iter().any(|words| error.message.contains(words));
+    if is_any(QUOTA) || is_any(NOT_FOR_YOU) {
         return Class::StopLane;
     }
-    if is_any(POLICY) {
+    if is_any(FINAL) || names.iter().any(|name| judges_content(name)) {
         return Class::GiveUp;
+    }
+    if matches!(error.status, 400 | 429) && says(STOP_WORDS) {
+        return Class::StopLane;
     }
     match error.should_retry {
         Some(true) => return Class::Retry(error.retry_after),
@@ -66,13 +95,19 @@ fn classify_status(error: &ApiError) -> Class {
     }
     match error.status {
         // A request that asks for more tokens than a minute allows can never fit.
-        429 if error.message.starts_with("Request too large") => Class::GiveUp,
+        429 if says(&["Request too large for"]) => Class::GiveUp,
+        // The server will not learn this API while we wait.
+        501 => Class::StopLane,
         status if is_transient(status) => Class::Retry(error.retry_after),
         // Content moderation of gateways, about this request alone.
-        403 if error.message.to_lowercase().contains("moderation") => Class::GiveUp,
+        403 if says(&["moderation", "Moderation", "flagged"]) => Class::GiveUp,
         401..=405 | 300..=399 => Class::StopLane,
         _ => Class::GiveUp,
     }
+}
+
+fn judges_content(name: &str) -> bool {
+    name.contains("_policy") || name.contains("image")
 }
 
 /// 200 is here because an error inside a 200 that names no other status is a gateway's hiccup.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::providers::Trace;
 use crate::sample::{Completion, Slot, Verdict};
 use crate::task::Tokens;
 
@@ -11,6 +12,10 @@ pub const FORMAT: u32 = 1;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are replies, and there are few at a time"
+)]
 pub enum Record {
     /// The first line.
     Journal(Header),
@@ -58,8 +63,17 @@ pub struct ReplyRecord {
     pub refusal: Option<String>,
     /// Tokens; none when the server did not say.
     pub usage: Option<Tokens>,
+    /// US dollars, where the server says what it bills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// The model that answered, as the server names it.
     pub model: Option<String>,
+    /// The tier that served it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// What was searched, opened and cited.
+    #[serde(default, skip_serializing_if = "Trace::is_empty")]
+    pub trace: Trace,
     /// The server's own id of the request.
     pub request_id: Option<String>,
     /// Requests sent for it, the successful one included.

@@ -1,124 +1,77 @@
 //! Chat Completions: `POST /chat/completions`, as OpenAI and compatible servers speak it.
-//!
-//! An answer that was paid for must not fail on a field nobody needs, so every field but the text
-//! is optional and every enumeration is open.
 
-use serde::Serialize;
-use serde_json::Value;
+mod read;
 
-use super::{Failure, Reply, error_in_body};
-use crate::sample::{Completion, Message};
-use crate::task::{ModelConfig, Tokens};
+use serde_json::json;
 
-#[derive(Serialize)]
-struct Request<'a> {
-    model: &'a str,
-    messages: &'a [Message],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u32>,
-}
+pub(super) use self::read::decode;
+use super::Failure;
+use super::body::Body;
+use super::endpoint::{is_openai, is_openrouter};
+use crate::sample::Message;
+use crate::task::{ModelConfig, TokenLimitField};
 
 /// The body of a request. Sampling fields are there only when they were set: many models refuse
 /// any value but their own default.
-pub(super) fn request(base_url: &str, config: &ModelConfig, messages: &[Message]) -> Vec<u8> {
-    // OpenAI's newer models refuse `max_tokens`; other servers often know nothing else.
-    let is_openai = base_url.contains(".openai.com/") || base_url.contains(".openai.azure.com/");
-    let request = Request {
-        model: &config.model,
-        messages,
-        temperature: config.temperature,
-        max_completion_tokens: config.max_tokens.filter(|_| is_openai),
-        max_tokens: config.max_tokens.filter(|_| !is_openai),
-    };
-    serde_json::to_vec(&request).expect("strings and finite numbers are JSON")
+pub(super) fn request(
+    base_url: &str,
+    config: &ModelConfig,
+    messages: &[Message],
+) -> Result<Vec<u8>, Failure> {
+    let system_role = config.system_role.as_deref().unwrap_or("system");
+    let messages = messages.iter().map(|message| {
+        let role = match message.role {
+            "system" => system_role,
+            role => role,
+        };
+        json!({"role": role, "content": message.content})
+    });
+    let mut body = Body::new(config);
+    body.set("messages", messages.collect::<Vec<_>>());
+    body.set_some("temperature", config.temperature);
+    body.set_some(token_limit_name(base_url, config), config.max_tokens);
+    if let Some(effort) = config.reasoning_effort.as_deref() {
+        match is_openrouter(base_url) {
+            true => body.set("reasoning", json!({"effort": effort})),
+            false => body.set("reasoning_effort", effort),
+        }
+    }
+    body.set_some("service_tier", config.service_tier.as_deref());
+    body.set_tools(config);
+    body.finish(config, &["model", "messages", "stream"])
 }
 
-/// Reads the body of a 200.
-pub(super) fn decode(body: &[u8]) -> Result<Reply, Failure> {
-    let document: Value = serde_json::from_slice(body).map_err(|error| Failure::Unreadable {
-        reason: format!("not JSON: {error}"),
-    })?;
-    if let Some(error) = error_in_body(&document) {
-        return Err(error);
+fn token_limit_name(base_url: &str, config: &ModelConfig) -> &'static str {
+    match config.token_limit_field {
+        Some(TokenLimitField::MaxCompletionTokens) => "max_completion_tokens",
+        Some(TokenLimitField::MaxTokens) => "max_tokens",
+        // OpenAI's newer models refuse `max_tokens`; other servers often know nothing else.
+        None if is_openai(base_url) => "max_completion_tokens",
+        None => "max_tokens",
     }
-    let choice = &document["choices"][0];
-    if !choice.is_object() {
-        return Err(Failure::Unreadable {
-            reason: "no `choices`".into(),
-        });
-    }
-    if let Some(error) = error_in_body(choice) {
-        return Err(error);
-    }
-    let message = &choice["message"];
-    let finish_reason = text(&choice["finish_reason"]);
-    if finish_reason.as_deref() == Some("error") {
-        return Err(Failure::Unreadable {
-            reason: "`finish_reason` is `error`".into(),
-        });
-    }
-    Ok(Reply {
-        completion: Completion {
-            text: content(&message["content"]),
-            finish_reason,
-            refusal: text(&message["refusal"]),
-        },
-        usage: usage(&document["usage"]),
-        model: text(&document["model"]),
-        request_id: None,
-    })
-}
-
-/// A string, or a list of parts whose texts are joined.
-fn content(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect(),
-        _ => String::new(),
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-fn usage(value: &Value) -> Option<Tokens> {
-    let count = |value: &Value| value.as_u64().unwrap_or(0);
-    let (input, output) = (
-        value["prompt_tokens"].as_u64()?,
-        value["completion_tokens"].as_u64()?,
-    );
-    Some(Tokens {
-        input_tokens: input,
-        cached_tokens: count(&value["prompt_tokens_details"]["cached_tokens"]),
-        cache_write_tokens: count(&value["prompt_tokens_details"]["cache_write_tokens"]),
-        output_tokens: output,
-        reasoning_tokens: count(&value["completion_tokens_details"]["reasoning_tokens"]),
-        total_tokens: value["total_tokens"].as_u64().unwrap_or(input + output),
-        searches: 0,
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::Value;
 
     use super::*;
     use crate::providers::OPENAI_BASE_URL;
 
+    const VLLM: &str = "http://localhost:8000/v1";
+
     fn sent(base_url: &str, config: &ModelConfig) -> Value {
-        let messages = [Message {
-            role: "user",
-            content: "2+2?".into(),
-        }];
-        serde_json::from_slice(&request(base_url, config, &messages)).expect("JSON")
+        let message = |role, content: &str| Message {
+            role,
+            content: content.into(),
+        };
+        let messages = [message("system", "Be brief."), message("user", "2+2?")];
+        let messages = match &config.system_message {
+            Some(_) => &messages[..],
+            None => &messages[1..],
+        };
+        let body = request(base_url, config, messages).expect("a body");
+        serde_json::from_slice(&body).expect("JSON")
     }
 
     #[test]
@@ -139,106 +92,74 @@ mod tests {
             max_tokens: Some(9),
             ..ModelConfig::default()
         };
-        assert_eq!(sent(OPENAI_BASE_URL, &config)["max_completion_tokens"], 9);
-        assert_eq!(sent("http://localhost:8000/v1", &config)["max_tokens"], 9);
-    }
-
-    #[track_caller]
-    fn check(body: Value, expected: Result<Reply, &str>) {
-        let decoded = decode(body.to_string().as_bytes());
-        assert_eq!(
-            decoded.map_err(|failure| failure.to_string()),
-            expected.map_err(str::to_owned)
-        );
-    }
-
-    fn reply(text: &str) -> Reply {
-        Reply {
-            completion: Completion {
-                text: text.into(),
-                ..Completion::default()
-            },
-            ..Reply::default()
-        }
-    }
-
-    #[test]
-    fn an_answer_needs_nothing_but_its_text() {
+        let check = |field, base_url, name: &str| {
+            let config = ModelConfig {
+                token_limit_field: field,
+                ..config.clone()
+            };
+            let body = sent(base_url, &config);
+            assert_eq!(body[name], 9, "{body}");
+            assert_eq!(body.as_object().map(|it| it.len()), Some(3), "{body}");
+        };
+        check(None, OPENAI_BASE_URL, "max_completion_tokens");
         check(
-            json!({"choices": [{"message": {"content": "4"}}]}),
-            Ok(reply("4")),
+            None,
+            "https://eu.api.openai.com/v1",
+            "max_completion_tokens",
         );
-    }
-
-    #[test]
-    fn fields_of_unknown_kinds_and_values_fail_no_answer() {
         check(
-            json!({
-                "id": 7, "object": {}, "new": [1], "usage": {"prompt_tokens": "many"},
-                "choices": [{"index": "a", "finish_reason": 3, "message": {"content": "4", "x": {}}}],
-            }),
-            Ok(reply("4")),
+            None,
+            "https://me.openai.azure.com/openai/v1",
+            "max_completion_tokens",
+        );
+        check(None, VLLM, "max_tokens");
+        check(
+            Some(TokenLimitField::MaxTokens),
+            OPENAI_BASE_URL,
+            "max_tokens",
+        );
+        check(
+            Some(TokenLimitField::MaxCompletionTokens),
+            VLLM,
+            "max_completion_tokens",
         );
     }
 
     #[test]
-    fn usage_is_read_with_its_details() {
-        let body = json!({
-            "model": "gpt-4o-2024-08-06",
-            "choices": [{"finish_reason": "length", "message": {"content": null}}],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-                "prompt_tokens_details": {"cached_tokens": 4},
-                "completion_tokens_details": {"reasoning_tokens": 3}},
+    fn everything_that_was_set_is_sent() {
+        let config = ModelConfig {
+            model: "m".into(),
+            temperature: Some(0.5),
+            system_message: Some("Be brief.".into()),
+            system_role: Some("developer".into()),
+            reasoning_effort: Some("low".into()),
+            service_tier: Some("flex".into()),
+            tools: vec![json!({"type": "x"})],
+            extra_body: json!({"seed": 7}).as_object().expect("an object").clone(),
+            ..ModelConfig::default()
+        };
+        let mut expected = json!({
+            "model": "m",
+            "messages": [
+                {"role": "developer", "content": "Be brief."},
+                {"role": "user", "content": "2+2?"},
+            ],
+            "temperature": 0.5, "reasoning_effort": "low", "service_tier": "flex",
+            "tools": [{"type": "x"}], "seed": 7,
         });
-        let reply = decode(body.to_string().as_bytes()).expect("an answer");
-        assert!(reply.completion.is_truncated());
-        assert_eq!(reply.model.as_deref(), Some("gpt-4o-2024-08-06"));
-        let usage = reply.usage.expect("usage");
-        assert_eq!((usage.input_tokens, usage.cached_tokens), (10, 4));
-        assert_eq!(
-            (
-                usage.output_tokens,
-                usage.reasoning_tokens,
-                usage.total_tokens
-            ),
-            (5, 3, 15)
-        );
+        assert_eq!(sent(VLLM, &config), expected);
+        let fields = expected.as_object_mut().expect("an object");
+        fields.remove("reasoning_effort");
+        fields.insert("reasoning".into(), json!({"effort": "low"}));
+        assert_eq!(sent("https://openrouter.ai/api/v1", &config), expected);
     }
 
     #[test]
-    fn a_list_of_parts_is_one_text() {
-        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
-        check(
-            json!({"choices": [{"message": {"content": parts}}]}),
-            Ok(reply("ab")),
-        );
-    }
-
-    #[test]
-    fn an_error_inside_a_200_is_an_error() {
-        check(
-            json!({"error": {"message": "busy", "code": 502}}),
-            Err("HTTP 502 `502`: busy"),
-        );
-        check(
-            json!({"choices": [{"error": {"message": "m", "code": "x"}}]}),
-            Err("HTTP 200 `x`: m"),
-        );
-    }
-
-    #[test]
-    fn a_body_without_an_answer_is_unreadable() {
-        check(
-            json!({"choices": []}),
-            Err("unreadable answer: no `choices`"),
-        );
-        check(json!([]), Err("unreadable answer: no `choices`"));
-        let failure = decode(b"{\"choices\": [{\"mess")
-            .expect_err("cut off")
-            .to_string();
-        assert!(
-            failure.starts_with("unreadable answer: not JSON: EOF"),
-            "{failure}"
-        );
+    fn the_system_message_keeps_its_role_unless_told_otherwise() {
+        let config = ModelConfig {
+            system_message: Some("Be brief.".into()),
+            ..ModelConfig::default()
+        };
+        assert_eq!(sent(VLLM, &config)["messages"][0]["role"], "system");
     }
 }

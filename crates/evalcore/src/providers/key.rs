@@ -7,6 +7,10 @@ use reqwest::header::HeaderValue;
 
 use super::Failure;
 
+/// Shorter keys are placeholders for servers that take any (`x`, `EMPTY`): no secrets, but words
+/// that answers hold as well.
+const SHORTEST_SECRET: usize = 8;
+
 /// An API key. It shows itself as `***` and can be scrubbed from what servers send back.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
@@ -19,9 +23,9 @@ impl ApiKey {
         (!text.trim_matches('*').is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The `Authorization` header.
-    pub(super) fn bearer(&self) -> Result<HeaderValue, Failure> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).map_err(|_| {
+    /// A header's value: the key after `scheme`.
+    pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, Failure> {
+        let mut value = HeaderValue::from_str(&format!("{scheme}{}", self.0)).map_err(|_| {
             Failure::Unsendable {
                 reason: "the key holds characters no header can carry".into(),
             }
@@ -30,10 +34,22 @@ impl ApiKey {
         Ok(value)
     }
 
+    /// Whether `text` repeats the key.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        self.find(text).is_some()
+    }
+
     /// Overwrites every occurrence of the key in `text` with asterisks.
     pub(super) fn scrub(&self, text: &mut [u8]) {
-        while let Some(start) = memmem::find(text, self.0.as_bytes()) {
+        while let Some(start) = self.find(text) {
             text[start..start + self.0.len()].fill(b'*');
+        }
+    }
+
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        match self.0.len() < SHORTEST_SECRET {
+            true => None,
+            false => memmem::find(text, self.0.as_bytes()),
         }
     }
 }
@@ -48,6 +64,13 @@ impl fmt::Debug for ApiKey {
 mod tests {
     use super::*;
 
+    fn scrubbed(key: &str, text: &str) -> String {
+        let key = ApiKey::new(key).expect("not empty");
+        let mut text = text.as_bytes().to_vec();
+        key.scrub(&mut text);
+        String::from_utf8(text).expect("UTF-8")
+    }
+
     #[test]
     fn a_key_shows_itself_as_asterisks() {
         let key = ApiKey::new(" sk-secret\n").expect("not empty");
@@ -57,9 +80,14 @@ mod tests {
 
     #[test]
     fn every_occurrence_of_the_key_is_overwritten() {
-        let key = ApiKey::new("sk-1").expect("not empty");
-        let mut text = b"sk-1 and sk-1sk-12".to_vec();
-        key.scrub(&mut text);
-        assert_eq!(text, b"**** and ********2");
+        assert_eq!(
+            scrubbed("sk-45678", "sk-45678 and sk-45678sk-456789"),
+            "******** and ****************9"
+        );
+    }
+
+    #[test]
+    fn a_placeholder_leaves_answers_as_they_are() {
+        assert_eq!(scrubbed("EMPTY", "the set is EMPTY"), "the set is EMPTY");
     }
 }
