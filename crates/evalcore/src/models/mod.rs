@@ -3,6 +3,8 @@
 //! Any name goes through to the server as it is, except `mock/…`, which names the built-in mock
 //! server's models.
 
+pub mod cost;
+
 use anyhow::{Context, Result, bail};
 
 use crate::task::{Api, ModelConfig};
