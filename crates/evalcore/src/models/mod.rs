@@ -1,12 +1,16 @@
-//! From a model's name to what its requests carry.
+//! From a model's name to what its requests carry, and what they cost.
 //!
-//! Any name goes through to the server as it is, except `mock/…`, which names the built-in mock
-//! server's models.
+//! `models.toml` holds what is known of models and servers; a user's file of the same form lies over
+//! it ([`Registry`]). A name that neither lists goes through to the server as it is, except `mock/…`, which
+//! names the built-in mock server's models. [`cost`](mod@cost) is the arithmetic.
 
 pub mod cost;
+mod file;
+mod registry;
 
 use anyhow::{Context, Result, bail};
 
+pub use self::registry::{Listing, Registry, Settings};
 use crate::task::{Api, ModelConfig};
 
 /// Asked for verdicts unless told otherwise: the reference's grader.
@@ -18,6 +22,37 @@ const MOCK_GRADER: &str = "mock/grader";
 /// Whether the built-in mock server answers for this model.
 pub fn is_mock(model: &str) -> bool {
     model.starts_with("mock/")
+}
+
+/// A name that a request can carry.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > 256 || name.chars().any(|c| c.is_control() || c == ' ') {
+        bail!(
+            "model name `{}` is empty, too long or holds blanks",
+            name.escape_debug()
+        );
+    }
+    Ok(())
+}
+
+fn check_mock(name: &str) -> Result<()> {
+    let percent = name
+        .strip_prefix("mock/p")
+        .and_then(|percent| percent.parse::<u8>().ok());
+    if name != MOCK_GRADER && percent.is_none_or(|percent| percent > 100) {
+        bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
+    }
+    Ok(())
+}
+
+/// The name of the grader of a task whose model is named `model`: the one that was named, or the
+/// default; mock models have a mock grader by default.
+pub fn grader_name<'a>(named: Option<&'a str>, model: &str) -> &'a str {
+    match named {
+        Some(name) => name,
+        None if is_mock(model) => MOCK_GRADER,
+        None => GRADER,
+    }
 }
 
 /// What requests to the model named `name` carry, nothing but the name set.
@@ -125,28 +160,5 @@ mod tests {
             .expect_err("has a password")
             .to_string();
         assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn only_the_default_grader_has_settings_of_its_own() {
-        let default = grader(None, "gpt-4o").expect("there is one");
-        assert_eq!(
-            (default.temperature, default.max_tokens),
-            (Some(0.5), Some(2048))
-        );
-        let named = grader(Some("o3"), "gpt-4o").expect("a fine name");
-        assert_eq!((named.temperature, named.max_tokens), (None, None));
-        assert_eq!(
-            grader(None, "mock/p80").expect("there is one").model,
-            "mock/grader"
-        );
-    }
-
-    #[test]
-    fn mock_models_that_do_not_exist_are_refused() {
-        for name in ["mock/p101", "mock/", "mock/p", "mock/gpt-4o"] {
-            assert!(config(name).is_err(), "{name}");
-        }
-        assert!(config("mock/p0").is_ok() && config("mock/p100").is_ok());
     }
 }
