@@ -11,7 +11,6 @@ mod registry;
 use anyhow::{Context, Result, bail};
 
 pub use self::registry::{Listing, Registry, Settings};
-use crate::task::{Api, ModelConfig};
 
 /// Asked for verdicts unless told otherwise: the reference's grader.
 const GRADER: &str = "gpt-4.1-2025-04-14";
@@ -52,51 +51,6 @@ pub fn grader_name<'a>(named: Option<&'a str>, model: &str) -> &'a str {
         Some(name) => name,
         None if is_mock(model) => MOCK_GRADER,
         None => GRADER,
-    }
-}
-
-/// What requests to the model named `name` carry, nothing but the name set.
-///
-/// # Errors
-///
-/// A name that no request can carry, or a mock model that does not exist.
-pub fn config(name: &str) -> Result<ModelConfig> {
-    if name.is_empty() || name.len() > 256 || name.chars().any(|c| c.is_control() || c == ' ') {
-        bail!(
-            "model name `{}` is empty, too long or holds blanks",
-            name.escape_debug()
-        );
-    }
-    if let Some(mock) = name.strip_prefix("mock/") {
-        let percent = mock
-            .strip_prefix('p')
-            .and_then(|percent| percent.parse::<u8>().ok());
-        if mock != "grader" && percent.is_none_or(|percent| percent > 100) {
-            bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
-        }
-    }
-    Ok(ModelConfig {
-        model: name.to_owned(),
-        api: Api::Chat,
-        ..ModelConfig::default()
-    })
-}
-
-/// The grader of a task whose model is named `model`: the one that was named, with nothing set; or
-/// the default one, with the reference's settings. Mock models have a mock grader by default.
-///
-/// # Errors
-///
-/// As [`config`].
-pub fn grader(named: Option<&str>, model: &str) -> Result<ModelConfig> {
-    match named {
-        Some(name) => config(name).context("grader"),
-        None if is_mock(model) => config(MOCK_GRADER),
-        None => Ok(ModelConfig {
-            temperature: Some(0.5),
-            max_tokens: Some(2048),
-            ..config(GRADER)?
-        }),
     }
 }
 
