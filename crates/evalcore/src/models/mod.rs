@@ -7,6 +7,8 @@
 pub mod cost;
 mod file;
 mod registry;
+mod server;
+mod warnings;
 
 use anyhow::{Context, Result, bail};
 
