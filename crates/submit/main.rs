@@ -1,13 +1,16 @@
 //! `submit`: flags to plan to task file.
 
+mod list;
+
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use evalcore::models::Registry;
 use evalcore::plan::{Plan, Wish, plan};
-use evalcore::{dataset, evals, store};
+use evalcore::{dataset, store};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -27,7 +30,8 @@ struct Flags {
     )]
     evals: Vec<String>,
 
-    /// Models to ask, separated by commas (see --list-models)
+    /// Models to ask, separated by commas: a listed name (see --list-models), NAME+search for NAME
+    /// with web search, or any name that the server knows
     #[arg(
         long,
         value_name = "NAMES",
@@ -61,6 +65,11 @@ struct Flags {
     #[arg(long)]
     offline: bool,
 
+    /// Models of your own: names, addresses, keys' variables, prices, settings
+    /// [default: models.toml beside --output-dir, if it is there]
+    #[arg(long, value_name = "FILE")]
+    models_file: Option<PathBuf>,
+
     /// The model that judges answers [default: gpt-4.1-2025-04-14, temperature 0.5, at most 2048
     /// tokens; mock/grader for mock/... models]
     #[arg(long, value_name = "MODEL")]
@@ -80,23 +89,30 @@ struct Flags {
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
 
-    /// Sampling temperature for the models, 0 to 2 [default: not sent]
+    /// Sampling temperature for the models, 0 to 2 [default: what the model's entry says, else not
+    /// sent]
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
 
-    /// Limit on output tokens for the models, reasoning included [default: not sent]
+    /// Limit on output tokens for the models, reasoning included [default: what the model's entry
+    /// says, else not sent]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
 
-    /// A system message for the models [default: none]
+    /// A system message for the models [default: what the model's entry says, else none]
     #[arg(long, value_name = "TEXT")]
     system_message: Option<String>,
+
+    /// Reasoning effort for the models: none, minimal, low, medium, high, ...; each model takes some
+    /// of these [default: what the model's entry says, else not sent]
+    #[arg(long, value_name = "EFFORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reasoning_effort: Option<String>,
 
     /// Show the evals there are, and write nothing
     #[arg(long)]
     list_evals: bool,
 
-    /// Show which model names there are, and write nothing
+    /// Show the models there are, with prices and ends, and write nothing
     #[arg(long)]
     list_models: bool,
 
@@ -144,10 +160,11 @@ fn main() -> ExitCode {
 
 fn submit(flags: Flags) -> Result<()> {
     if flags.list_evals {
-        return list_evals(flags.json);
+        return write(&list::evals(flags.json));
     }
+    let registry = registry(flags.models_file.as_deref(), &flags.output_dir)?;
     if flags.list_models {
-        return list_models(flags.json);
+        return write(&list::models(&registry, flags.json));
     }
     let wish = Wish {
         evals: flags.evals,
@@ -164,27 +181,27 @@ fn submit(flags: Flags) -> Result<()> {
         temperature: flags.temperature,
         max_tokens: flags.max_tokens,
         system_message: flags.system_message,
+        reasoning_effort: flags.reasoning_effort,
     };
     let cache_dir = dataset::default_cache_dir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let bar = download_bar();
-    let plan = runtime.block_on(plan(&wish, &cache_dir, |n_bytes, n_total| {
+    let now = chrono::Local::now().naive_local();
+    let on_download = |n_bytes, n_total| {
         if let Some(n_total) = n_total {
             bar.set_length(n_total);
         }
         bar.set_position(n_bytes);
-    }))?;
+    };
+    let planned = plan(&wish, &registry, &cache_dir, now.date(), on_download);
+    let plan = runtime.block_on(planned)?;
     bar.finish_and_clear();
     for warning in &plan.warnings {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
-    let created = store::create(
-        &flags.output_dir,
-        &plan.file,
-        chrono::Local::now().naive_local(),
-    )?;
+    let created = store::create(&flags.output_dir, &plan.file, now)?;
     if let Some(warning) = &created.warning {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
@@ -192,6 +209,21 @@ fn submit(flags: Flags) -> Result<()> {
     match flags.json {
         true => print_json(&plan, &created.path, &next),
         false => print_text(&plan, &created.path, &next),
+    }
+}
+
+/// The models there are: with the file that was named, or the one beside `output_dir`.
+fn registry(models_file: Option<&Path>, output_dir: &Path) -> Result<Registry> {
+    if let Some(path) = models_file {
+        return Registry::with_file(path);
+    }
+    let path = output_dir
+        .parent()
+        .unwrap_or(output_dir)
+        .join("models.toml");
+    match path.try_exists().unwrap_or(true) {
+        true => Registry::with_file(&path),
+        false => Ok(Registry::embedded()),
     }
 }
 
@@ -269,56 +301,6 @@ fn print_json(plan: &Plan, path: &Path, next: &str) -> Result<()> {
     let document =
         json!({"task_file": path, "tasks": tasks, "warnings": plan.warnings, "next": next});
     write(&format!("{document:#}\n"))
-}
-
-fn list_evals(as_json: bool) -> Result<()> {
-    if as_json {
-        let evals: Vec<_> = evals::EVALS
-            .iter()
-            .map(|eval| {
-                json!({"name": eval.name, "about": eval.about, "dataset": eval.dataset.url,
-                    "rows": eval.dataset.rows})
-            })
-            .collect();
-        return write(&format!("{:#}\n", json!(evals)));
-    }
-    let lines = evals::EVALS.iter().map(|eval| {
-        let rows = eval
-            .dataset
-            .rows
-            .map_or("?".to_owned(), |rows| rows.to_string());
-        format!("{:12}  {rows:>6} samples  {}\n", eval.name, eval.about)
-    });
-    write(&lines.collect::<String>())
-}
-
-fn list_models(as_json: bool) -> Result<()> {
-    const MODELS: [(&str, &str); 3] = [
-        (
-            "mock/p0 … mock/p100",
-            "built in: right on about that percentage of the samples",
-        ),
-        (
-            "mock/grader",
-            "built in: judges by comparing with the right answer",
-        ),
-        (
-            "any other name",
-            "goes to the server as it is, over Chat Completions",
-        ),
-    ];
-    if as_json {
-        let models: Vec<_> = MODELS
-            .iter()
-            .map(|(name, about)| json!({"name": name, "about": about}))
-            .collect();
-        return write(&format!("{:#}\n", json!(models)));
-    }
-    write(
-        &MODELS
-            .map(|(name, about)| format!("{name:20}  {about}\n"))
-            .concat(),
-    )
 }
 
 /// A reader that has gone away is no error.

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
+use indexmap::IndexSet;
 
 use crate::clock::unix_now;
 use crate::dataset::{self, Source};
 use crate::evals::{self, Eval, Scorer};
-use crate::models;
+use crate::models::{self, Registry, Settings};
 use crate::prompts::Prompts;
 use crate::store;
 use crate::task::{DatasetRecord, FORMAT, ModelConfig, Selection, Task, TaskFile, TaskStatus};
@@ -45,6 +47,8 @@ pub struct Wish {
     pub max_tokens: Option<u32>,
     /// System message for models.
     pub system_message: Option<String>,
+    /// Reasoning effort for models.
+    pub reasoning_effort: Option<String>,
 }
 
 /// Tasks ready to be written.
@@ -70,8 +74,15 @@ impl Plan {
     }
 }
 
-/// Resolves and checks everything. `download` is told of bytes so far and in all while a data set
-/// is downloaded.
+/// A model under test, and who judges it.
+struct Pair {
+    name: String,
+    model: ModelConfig,
+    grader: ModelConfig,
+}
+
+/// Resolves and checks everything. `today` decides which models have ended; `download` is told of
+/// bytes so far and in all while a data set is downloaded.
 ///
 /// # Errors
 ///
@@ -79,7 +90,9 @@ impl Plan {
 /// or read, a row that is not what it should be, a template with unknown variables.
 pub async fn plan(
     wish: &Wish,
+    registry: &Registry,
     cache_dir: &Path,
+    today: NaiveDate,
     mut download: impl FnMut(u64, Option<u64>),
 ) -> Result<Plan> {
     let mut warnings = Vec::new();
@@ -92,25 +105,31 @@ pub async fn plan(
         .into_iter()
         .map(evals::find)
         .collect::<Result<Vec<_>>>()?;
-    let configs = model_names
+    let pairs = model_names
         .into_iter()
-        .map(|name| Ok((model_config(name, wish)?, grader_config(name, wish)?)))
+        .map(|name| pair(name, wish, registry))
         .collect::<Result<Vec<_>>>()?;
+    warnings.extend(model_warnings(&pairs, wish, registry, today));
     let mut file = TaskFile::default();
     for eval in evals {
         let prompts = Prompts::load(eval.templates, wish.prompts.as_deref())?;
         prompts.compile(eval.templates)?;
         let (dataset, selection, n_samples) =
             choose(eval, wish, cache_dir, &mut download, &mut warnings).await?;
-        for (model, grader) in &configs {
+        for Pair {
+            name,
+            model,
+            grader,
+        } in &pairs
+        {
             let created_at = unix_now();
-            let task_id = task_id(&file, eval, model, created_at);
+            let task_id = task_id(&file, eval, name, created_at);
             let Scorer::Model { .. } = eval.scorer;
             let task = Task {
                 format: FORMAT,
                 task_id: task_id.clone(),
                 eval_name: eval.name.to_owned(),
-                model_name: model.model.clone(),
+                model_name: name.clone(),
                 model_config: model.clone(),
                 num_examples: Some(n_samples),
                 n_repeats: wish.n_repeats,
@@ -141,22 +160,40 @@ fn unique<'a>(names: &'a [String], what: &str, warnings: &mut Vec<String>) -> Ve
     unique
 }
 
-fn model_config(name: &str, wish: &Wish) -> Result<ModelConfig> {
-    Ok(ModelConfig {
-        base_url: wish.base_url.as_deref().map(models::base_url).transpose()?,
+fn pair(name: &str, wish: &Wish, registry: &Registry) -> Result<Pair> {
+    let settings = Settings {
+        base_url: wish.base_url.clone(),
         temperature: wish.temperature,
         max_tokens: wish.max_tokens,
         system_message: wish.system_message.clone(),
-        ..models::config(name)?
+        reasoning_effort: wish.reasoning_effort.clone(),
+    };
+    let grader_url = wish.grader_base_url.as_deref().or(wish.base_url.as_deref());
+    Ok(Pair {
+        name: name.to_owned(),
+        model: registry.config_with(name, &settings)?,
+        grader: registry.grader(wish.grader.as_deref(), name, grader_url)?,
     })
 }
 
-fn grader_config(model: &str, wish: &Wish) -> Result<ModelConfig> {
-    let base_url = wish.grader_base_url.as_deref().or(wish.base_url.as_deref());
-    Ok(ModelConfig {
-        base_url: base_url.map(models::base_url).transpose()?,
-        ..models::grader(wish.grader.as_deref(), model)?
-    })
+/// What is to be known of the models, each told once.
+fn model_warnings(
+    pairs: &[Pair],
+    wish: &Wish,
+    registry: &Registry,
+    today: NaiveDate,
+) -> IndexSet<String> {
+    let models = pairs
+        .iter()
+        .flat_map(|pair| registry.warnings(&pair.name, &pair.model, today));
+    let graders = pairs.iter().flat_map(|pair| {
+        let name = models::grader_name(wish.grader.as_deref(), &pair.name);
+        let warnings = registry.warnings(name, &pair.grader, today);
+        warnings
+            .into_iter()
+            .map(|warning| format!("grader: {warning}"))
+    });
+    models.chain(graders).collect()
 }
 
 /// Finds the data set, draws the samples, and makes sure that each can be read.
@@ -219,9 +256,9 @@ async fn choose(
 }
 
 /// `{eval}_{model}_{unix seconds}`, safe as a file name, and not yet in `file`.
-fn task_id(file: &TaskFile, eval: &Eval, model: &ModelConfig, created_at: f64) -> String {
+fn task_id(file: &TaskFile, eval: &Eval, model: &str, created_at: f64) -> String {
     let seconds = created_at as u64;
-    let stem = store::file_name(&format!("{}_{}", eval.name, model.model));
+    let stem = store::file_name(&format!("{}_{}", eval.name, model));
     let first = format!("{stem}_{seconds}");
     std::iter::once(first.clone())
         .chain((2..).map(|number| format!("{first}_{number}")))

@@ -157,6 +157,10 @@ pub struct ModelConfig {
     /// Name of the environment variable that holds the key; none means `OPENAI_API_KEY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_variable: Option<String>,
+    /// Name of the header that carries the key as it is, such as Azure's `api-key`; none means the
+    /// API's own way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
     /// Further headers, name to value; not for secrets, as they are written down here.
     #[serde(
         skip_serializing_if = "IndexMap::is_empty",
@@ -202,6 +206,13 @@ pub struct ModelConfig {
         deserialize_with = "null_as_default"
     )]
     pub extra_body: Map<String, Value>,
+    /// Longest prompt the model takes, in tokens; none when that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<u64>,
+    /// Longest answer the model gives, in tokens, whatever `max_tokens` says; none when that is not
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
     /// What its tokens cost; none when the price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
@@ -261,6 +272,12 @@ pub struct Prices {
     /// Output once the prompt exceeds 272,000 tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long_output: Option<f64>,
+    /// Input on the priority tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_input: Option<f64>,
+    /// Output on the priority tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_output: Option<f64>,
     /// A thousand web searches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub searches: Option<f64>,

@@ -1,11 +1,18 @@
-//! From a model's name to what its requests carry.
+//! From a model's name to what its requests carry, and what they cost.
 //!
-//! Any name goes through to the server as it is, except `mock/…`, which names the built-in mock
-//! server's models.
+//! `models.toml` holds what is known of models and servers; a user's file of the same form lies over
+//! it ([`Registry`]). A name that neither lists goes through to the server as it is, except `mock/…`, which
+//! names the built-in mock server's models. [`cost`](mod@cost) is the arithmetic.
+
+pub mod cost;
+mod file;
+mod registry;
+mod server;
+mod warnings;
 
 use anyhow::{Context, Result, bail};
 
-use crate::task::{Api, ModelConfig};
+pub use self::registry::{Listing, Registry, Settings};
 
 /// Asked for verdicts unless told otherwise: the reference's grader.
 const GRADER: &str = "gpt-4.1-2025-04-14";
@@ -18,48 +25,34 @@ pub fn is_mock(model: &str) -> bool {
     model.starts_with("mock/")
 }
 
-/// What requests to the model named `name` carry, nothing but the name set.
-///
-/// # Errors
-///
-/// A name that no request can carry, or a mock model that does not exist.
-pub fn config(name: &str) -> Result<ModelConfig> {
+/// A name that a request can carry.
+fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > 256 || name.chars().any(|c| c.is_control() || c == ' ') {
         bail!(
             "model name `{}` is empty, too long or holds blanks",
             name.escape_debug()
         );
     }
-    if let Some(mock) = name.strip_prefix("mock/") {
-        let percent = mock
-            .strip_prefix('p')
-            .and_then(|percent| percent.parse::<u8>().ok());
-        if mock != "grader" && percent.is_none_or(|percent| percent > 100) {
-            bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
-        }
-    }
-    Ok(ModelConfig {
-        model: name.to_owned(),
-        api: Api::Chat,
-        ..ModelConfig::default()
-    })
+    Ok(())
 }
 
-/// The grader of a task whose model is named `model`: the one that was named, with nothing set; or
-/// the default one, with the reference's settings. Mock models have a mock grader by default.
-///
-/// # Errors
-///
-/// As [`config`].
-pub fn grader(named: Option<&str>, model: &str) -> Result<ModelConfig> {
+fn check_mock(name: &str) -> Result<()> {
+    let percent = name
+        .strip_prefix("mock/p")
+        .and_then(|percent| percent.parse::<u8>().ok());
+    if name != MOCK_GRADER && percent.is_none_or(|percent| percent > 100) {
+        bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
+    }
+    Ok(())
+}
+
+/// The name of the grader of a task whose model is named `model`: the one that was named, or the
+/// default; mock models have a mock grader by default.
+pub fn grader_name<'a>(named: Option<&'a str>, model: &str) -> &'a str {
     match named {
-        Some(name) => config(name).context("grader"),
-        None if is_mock(model) => config(MOCK_GRADER),
-        None => Ok(ModelConfig {
-            temperature: Some(0.5),
-            max_tokens: Some(2048),
-            ..config(GRADER)?
-        }),
+        Some(name) => name,
+        None if is_mock(model) => MOCK_GRADER,
+        None => GRADER,
     }
 }
 
@@ -123,28 +116,5 @@ mod tests {
             .expect_err("has a password")
             .to_string();
         assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn only_the_default_grader_has_settings_of_its_own() {
-        let default = grader(None, "gpt-4o").expect("there is one");
-        assert_eq!(
-            (default.temperature, default.max_tokens),
-            (Some(0.5), Some(2048))
-        );
-        let named = grader(Some("o3"), "gpt-4o").expect("a fine name");
-        assert_eq!((named.temperature, named.max_tokens), (None, None));
-        assert_eq!(
-            grader(None, "mock/p80").expect("there is one").model,
-            "mock/grader"
-        );
-    }
-
-    #[test]
-    fn mock_models_that_do_not_exist_are_refused() {
-        for name in ["mock/p101", "mock/", "mock/p", "mock/gpt-4o"] {
-            assert!(config(name).is_err(), "{name}");
-        }
-        assert!(config("mock/p0").is_ok() && config("mock/p100").is_ok());
     }
 }
