@@ -35,7 +35,7 @@ pub(crate) fn start(path: &Path, level: &str, bars: MultiProgress) -> Result<()>
     let targets = Targets::new()
         .with_target("evalcore", level)
         .with_target("run", level);
-    let is_stderr = is_same_file(&file).unwrap_or(false);
+    let is_stderr = is_same_file(io::stderr(), &file).unwrap_or(false);
     let to_file = layer()
         .with_ansi(false)
         .with_target(false)
@@ -63,23 +63,38 @@ impl FormatTime for TimeOfDay {
     }
 }
 
-/// Whether stderr has been redirected into `file` already.
-fn is_same_file(file: &File) -> io::Result<bool> {
-    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?).metadata()?;
+/// Prints to standard output; behind the log's lines if standard output is the log.
+pub(crate) fn print(log: &Path, text: &str) {
+    let file = File::options().append(true).open(log);
+    let log = file
+        .ok()
+        .filter(|file| is_same_file(io::stdout(), file).unwrap_or(false));
+    let _ = match log {
+        // Redirected with `>`, standard output would write over the log's first lines.
+        Some(mut log) => log.write_all(text.as_bytes()),
+        None => io::stdout().write_all(text.as_bytes()),
+    };
+}
+
+/// Whether an output has been redirected into `file` already.
+fn is_same_file(output: impl AsFd, file: &File) -> io::Result<bool> {
+    let output = File::from(output.as_fd().try_clone_to_owned()?).metadata()?;
     let file = file.metadata()?;
-    Ok((stderr.dev(), stderr.ino()) == (file.dev(), file.ino()))
+    Ok((output.dev(), output.ino()) == (file.dev(), file.ino()))
 }
 
 /// Writes to stderr without tearing the progress bars that are drawn there.
 struct AboveBars(MultiProgress);
 
 impl Write for AboveBars {
+    /// A terminal that has gone away is no reason to fail: the log file has the line as well.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(text))
+        let _ = self.0.suspend(|| io::stderr().write_all(text));
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

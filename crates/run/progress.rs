@@ -34,7 +34,9 @@ async fn show_bars(mut watched: watch::Receiver<Vec<Progress>>, bars: MultiProgr
                 bar.set_prefix(text::shorten(&progress.model_name, 24).into_owned());
                 bar
             });
-            bar.set_message(message(&progress.counts));
+            let waiting = progress.waiting.as_deref().unwrap_or_default();
+            let message_text = format!("{} {waiting}", message(&progress.counts));
+            bar.set_message(text::printable(&message_text).into_owned());
             bar.set_position(progress.counts.done() + progress.counts.errors());
             if progress.status != TaskStatus::Running && !bar.is_finished() {
                 bar.abandon_with_message(format!(

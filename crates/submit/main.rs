@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use evalcore::models::Registry;
 use evalcore::plan::{Plan, Wish, plan};
-use evalcore::{dataset, store};
+use evalcore::{dataset, store, text};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -152,7 +152,8 @@ fn main() -> ExitCode {
     match submit(Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let error = format!("{error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", text::printable(&error));
             ExitCode::FAILURE
         }
     }
@@ -221,7 +222,7 @@ fn registry(models_file: Option<&Path>, output_dir: &Path) -> Result<Registry> {
         .parent()
         .unwrap_or(output_dir)
         .join("models.toml");
-    match path.try_exists().unwrap_or(true) {
+    match path.is_file() {
         true => Registry::with_file(&path),
         false => Ok(Registry::embedded()),
     }

@@ -52,7 +52,12 @@ fn a_completed_task_holds_all_that_a_repeat_needs() {
         assert_eq!(*value, expected);
     }
     assert_eq!(task["usage"]["grader"]["replies"], 3);
+    assert_eq!(
+        task["cost"]["model"],
+        json!({"dollars": 0.0, "replies_of_unknown_cost": 0})
+    );
     for part in [
+        "cost",
         "usage",
         "session",
         "runner",

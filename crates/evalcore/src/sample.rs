@@ -192,11 +192,15 @@ impl Trail {
         self.n_lost += 1;
     }
 
-    /// Opens the sample to another try after an error: the answer, which is paid for, stays, and so
-    /// does what the provider still works on; verdicts that nobody could read and responses that
-    /// were lost do not count against the new try.
+    /// Opens the sample to another try after an error: the answer, which is paid for, stays unless it
+    /// is empty, and so does what the provider still works on; verdicts that nobody could read and
+    /// responses that were lost do not count against the new try.
     pub fn retry(&mut self) {
         self.failure = None;
+        let is_empty = |answer: &Completion| {
+            answer.text.trim().is_empty() && !answer.is_refused() && !answer.is_truncated()
+        };
+        self.answer = self.answer.take().filter(|answer| !is_empty(answer));
         self.n_lost = 0;
         self.n_spent_grades += self.grades.len() as u32;
         self.grades.clear();
@@ -312,12 +316,18 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     if answer.is_truncated() {
         return Ok(vec![Step::Done(Outcome::Truncated)]);
     }
+    if answer.text.trim().is_empty() {
+        let reason = answer.finish_reason.as_deref().unwrap_or("unknown");
+        let error = format!("the answer is empty, `finish_reason` is `{reason}`");
+        return Ok(vec![Step::Done(Outcome::Failed(Failure {
+            slot: Slot::Answer,
+            error,
+        }))]);
+    }
     let Scorer::Model { prompt, read } = protocol.eval.scorer;
-    if let Some(score) = trail
-        .grades
-        .iter()
-        .find_map(|grade| read(&answer.text, &grade.text))
-    {
+    let is_whole = |grade: &&Completion| !grade.is_truncated() && !grade.is_refused();
+    let mut whole = trail.grades.iter().filter(is_whole);
+    if let Some(score) = whole.find_map(|grade| read(&answer.text, &grade.text)) {
         return Ok(vec![Step::Done(Outcome::Scored(score))]);
     }
     let n_asked = trail.grades.len() as u32;
@@ -504,6 +514,36 @@ mod tests {
         };
         check(ended("content_filter"), Outcome::Refused);
         check(ended("length"), Outcome::Truncated);
+    }
+
+    #[test]
+    fn an_empty_answer_is_an_error_and_asked_for_by_the_next_run() {
+        let mut trail = Trail::default();
+        trail.reply(
+            Slot::Answer,
+            Completion {
+                finish_reason: Some("stop".into()),
+                ..text(" ")
+            },
+        );
+        check_failed(
+            &trail,
+            Slot::Answer,
+            "the answer is empty, `finish_reason` is `stop`",
+        );
+        trail.retry();
+        check_ask(&trail, Slot::Answer, &["system", "user"], "Why?");
+    }
+
+    #[test]
+    fn a_grade_that_was_cut_off_has_no_verdict() {
+        let mut trail = graded(&[]);
+        let cut = Completion {
+            finish_reason: Some("length".into()),
+            ..text("correct: yes")
+        };
+        trail.reply(GRADE_1, cut);
+        check_ask(&trail, Slot::Grade { ask: 2 }, &["user"], "Because");
     }
 
     #[test]

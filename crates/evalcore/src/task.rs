@@ -65,6 +65,9 @@ pub struct Task {
     pub completed_at: Option<f64>,
     /// Why the task failed or stopped.
     pub error: Option<String>,
+    /// What its requests wait for, when there has been no news for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
     /// Name to path, relative to the task file.
     #[serde(deserialize_with = "null_as_default")]
     pub output_files: IndexMap<String, String>,
@@ -86,6 +89,9 @@ pub struct Task {
     /// Tokens so far, over all runs of the task.
     #[serde(deserialize_with = "null_as_default")]
     pub usage: TaskUsage,
+    /// US dollars so far, over all runs of the task.
+    #[serde(deserialize_with = "null_as_default")]
+    pub cost: TaskCost,
     /// The latest run of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
@@ -349,6 +355,48 @@ pub struct TaskUsage {
     pub model: Usage,
     /// The grader.
     pub grader: Usage,
+}
+
+/// US dollars, model and grader apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskCost {
+    /// The model under test.
+    pub model: Cost,
+    /// The grader.
+    pub grader: Cost,
+}
+
+impl TaskCost {
+    /// What is known to have been spent, in US dollars.
+    pub fn dollars(&self) -> f64 {
+        self.model.dollars + self.grader.dollars
+    }
+
+    /// Replies whose cost nobody can say.
+    pub fn n_unknown(&self) -> u64 {
+        self.model.replies_of_unknown_cost + self.grader.replies_of_unknown_cost
+    }
+}
+
+/// What replies cost, summed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cost {
+    /// US dollars, as far as known.
+    pub dollars: f64,
+    /// Replies whose cost nobody can say; the sum leaves them out.
+    pub replies_of_unknown_cost: u64,
+}
+
+impl Cost {
+    /// Counts one reply; none for one whose cost nobody can say.
+    pub fn add(&mut self, dollars: Option<f64>) {
+        match dollars {
+            Some(dollars) => self.dollars += dollars,
+            None => self.replies_of_unknown_cost += 1,
+        }
+    }
 }
 
 /// Tokens of replies, summed.

@@ -97,7 +97,7 @@ mod tests {
     fn source_that_cannot_be_read_is_refused() {
         check_refused("", "empty");
         check_refused("s3://bucket/x.csv", "`s3` is not supported");
-        check_refused("https://", "`https://`");
+        check_refused("https://", "data set: read URL: empty host");
         check_refused("https://me:pw@host/x.csv", "user name or password");
     }
 }

@@ -1,4 +1,4 @@
-//! How long to wait before another try, and how often to try.
+//! How long to wait before another try.
 
 use std::time::Duration;
 
@@ -7,15 +7,6 @@ const FIRST: Duration = Duration::from_millis(500);
 
 /// No wait without the server's asking is longer.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// How much one request may take.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Patience {
-    /// Longest time for one attempt.
-    pub timeout: Duration,
-    /// Attempts after the first.
-    pub max_retries: u32,
-}
 
 /// The wait before retry number `retry`, counted from 0, with full jitter: `random`, in 0 to 1, of
 /// a bound that doubles. Full jitter spreads clients best:

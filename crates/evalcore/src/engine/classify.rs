@@ -255,6 +255,7 @@ mod tests {
         for failure in [
             Failure::Network {
                 reason: String::new(),
+                sent: true,
             },
             Failure::Timeout(Duration::ZERO),
             Failure::Unreadable {

@@ -1,11 +1,27 @@
 //! How requests are made good: error classes, patience, and a lane per endpoint and model.
 //!
-//! The decisions are pure functions ([`classify`], [`backoff`]); a [`Lane`] carries them out.
+//! The decisions are pure and know no clock: [`classify`] says what a failure means, [`Tries`] whether
+//! and when to try again, [`Window`] how many requests may be in flight, [`Pace`] when the next may be
+//! sent, [`Budget`] whether it can be paid. A [`Lane`] carries them out.
 
 mod backoff;
+mod bucket;
+mod budget;
+mod call;
 mod classify;
+mod fetch;
 mod lane;
+mod pace;
+mod purse;
+mod tries;
+mod window;
 
-pub use self::backoff::{Patience, backoff};
+pub use self::backoff::backoff;
+pub use self::budget::{Budget, NanoDollars, Reservation};
+pub use self::call::{Answer, Call, Called, Errand, Place, Shared, Unanswered};
 pub use self::classify::{Class, classify};
-pub use self::lane::{Answer, Call, Called, Errand, Lane, Shared, Unanswered};
+pub use self::lane::Lane;
+pub use self::pace::{Admit, Pace, PerMinute};
+pub use self::purse::{Purse, Reserved};
+pub use self::tries::{Patience, Tries};
+pub use self::window::{Window, Word};

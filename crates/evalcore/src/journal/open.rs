@@ -1,6 +1,6 @@
 //! Opening a journal: check, replay, and repair of a tail that a crash tore.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -32,11 +32,14 @@ pub fn open(
     let name = || format!("journal `{}`", path.display());
     let mut file = File::options()
         .read(true)
-        .write(true)
+        .append(true)
         .create(true)
-        .truncate(false)
         .open(path)
         .with_context(|| format!("open {}", name()))?;
+    // The task file's lock can be deleted; what stands in this file cannot be mended.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        bail!("{}: another `run` is writing it", name());
+    }
     let mut end = 0;
     let mut n_cut = 0;
     let mut reader = BufReader::with_capacity(1 << 16, &file);

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::sample::Message;
 use crate::task::{ModelConfig, Prices, Tokens};
 
 /// Prompts of more tokens than this cost the long price, where there is one.
@@ -20,6 +21,35 @@ const PRIORITY: f64 = 2.5;
 
 /// Fields of a body that limit its output, in one API or another.
 const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
+/// What one reply cost; none when nobody can say. What the server itself says it bills comes first,
+/// and mock models are free.
+pub fn of_reply(
+    config: &ModelConfig,
+    tokens: Option<&Tokens>,
+    billed: Option<f64>,
+    service_tier: Option<&str>,
+) -> Option<f64> {
+    billed.or_else(|| match &config.prices {
+        Some(prices) => Some(cost(prices, tokens?, service_tier, false)),
+        None => is_free(config).then_some(0.0),
+    })
+}
+
+/// The most that asking this can cost; none when there is no bound, see [`worst_case`].
+pub fn of_request(config: &ModelConfig, messages: &[Message]) -> Option<f64> {
+    /// What roles, tools and settings add to the messages' text, as tokens of one byte.
+    const OVERHEAD: usize = 4096;
+    let n_bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+    match &config.prices {
+        Some(prices) => worst_case(prices, config, n_bytes + OVERHEAD, false),
+        None => is_free(config).then_some(0.0),
+    }
+}
+
+fn is_free(config: &ModelConfig) -> bool {
+    super::is_mock(&config.model)
+}
 
 /// What one reply cost. `service_tier` is the tier that the answer names, `batch` whether it came
 /// out of a batch. Where prices leave something out, the dearer reading counts: cached input as other

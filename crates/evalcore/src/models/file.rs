@@ -424,7 +424,7 @@ mod tests {
         check_mistake(&model("shutdown = \"soon\""), "line 2, column 12: no day");
         check_mistake(
             &model("base_url = \"host\""),
-            "line 2, column 12: base URL `host`",
+            "line 2, column 12: base URL: relative URL",
         );
         check_mistake(
             &model("prices = { input = -1, output = 2 }"),

@@ -10,7 +10,7 @@ mod registry;
 mod server;
 mod warnings;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 pub use self::registry::{Listing, Registry, Settings};
 
@@ -62,19 +62,26 @@ pub fn grader_name<'a>(named: Option<&'a str>, model: &str) -> &'a str {
 ///
 /// Not such a URL, or one with a password, which would end up in the task file.
 pub fn base_url(text: &str) -> Result<String> {
-    let named = || format!("base URL `{}`", text.escape_debug());
     let remedy = "give one such as `http://localhost:8000/v1`";
-    let url = reqwest::Url::parse(text).with_context(|| format!("{}: {remedy}", named()))?;
+    let text = text.trim();
+    // What is not sound may hold a secret, and is not repeated.
+    let url = reqwest::Url::parse(text).map_err(|error| anyhow!("base URL: {error}: {remedy}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        bail!("{} is not an http address: {remedy}", named());
+        bail!("base URL: not an http address: {remedy}");
     }
     if !url.username().is_empty() || url.password().is_some() {
         bail!("a base URL must not hold a user name or password: give the key in OPENAI_API_KEY");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        bail!("{} has a `?` or `#` part: {remedy}", named());
+        bail!("a base URL has no `?` or `#` part: {remedy}");
     }
-    Ok(text.trim().trim_end_matches('/').to_owned())
+    let text = text.trim_end_matches('/');
+    for path in ["/chat/completions", "/responses", "/messages"] {
+        if let Some(base_url) = text.strip_suffix(path) {
+            bail!("`{path}` is added to a base URL by itself: give `{base_url}`");
+        }
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -105,9 +112,10 @@ mod tests {
     #[test]
     fn what_is_no_base_url_is_refused_with_an_example() {
         check_url("localhost:8000/v1", Err("give one such as"));
-        check_url("ftp://x/v1", Err("is not an http address"));
+        check_url("ftp://x/v1", Err("not an http address"));
         check_url("http://x/v1?key=1", Err("`?` or `#`"));
         check_url("", Err("give one such as"));
+        check_url("http://x/v1/chat/completions", Err("give `http://x/v1`"));
     }
 
     #[test]

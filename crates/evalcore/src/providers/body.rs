@@ -66,9 +66,47 @@ fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) {
     }
 }
 
-/// Reads the body of a success.
+/// Reads the body of a success. A body that breaks off never arrived as a whole; in a whole one,
+/// halves of characters are replaced, as the rest has been paid for.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|error| unreadable(format!("not JSON: {error}")))
+    let error = match serde_json::from_slice(body) {
+        Ok(document) => return Ok(document),
+        Err(error) => error,
+    };
+    if error.is_eof() {
+        let reason = format!("the answer breaks off: {error}");
+        return Err(Failure::Network { reason, sent: true });
+    }
+    serde_json::from_str(&without_half_characters(&String::from_utf8_lossy(body)))
+        .map_err(|_| unreadable(format!("not JSON: {error}")))
+}
+
+/// Replaces escapes of single surrogates, which are no characters, by U+FFFD.
+fn without_half_characters(text: &str) -> String {
+    let mut sound = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('\\') {
+        let (before, escape) = rest.split_at(start);
+        sound.push_str(before);
+        let unit =
+            |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok();
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => 12,
+            (Some(0xD800..0xE000), _) => {
+                sound.push('\u{FFFD}');
+                rest = &escape[6..];
+                continue;
+            }
+            // A backslash and what it escapes; `\uXXXX` needs no more care than its first two.
+            _ => escape
+                .char_indices()
+                .nth(2)
+                .map_or(escape.len(), |(end, _)| end),
+        };
+        sound.push_str(&escape[..length]);
+        rest = &escape[length..];
+    }
+    sound + rest
 }
 
 pub(super) fn unreadable(reason: impl Into<String>) -> Failure {
@@ -139,6 +177,31 @@ mod tests {
         };
         assert_eq!(finished(json!({"model": "x"})), refused("model"));
         assert_eq!(finished(json!({"stream": false})), refused("stream"));
+    }
+
+    #[test]
+    fn half_a_character_costs_no_answer() {
+        let check = |body: &[u8], expected: &str| {
+            assert_eq!(parse(body).expect("readable")["a"], expected);
+        };
+        check(br#"{"a": "x\ud83d y"}"#, "x\u{FFFD} y");
+        check(
+            br#"{"a": "\ude00\ud83d\ude00\ud83d"}"#,
+            "\u{FFFD}😀\u{FFFD}",
+        );
+        check(br#"{"a": "\\ud83d \ud83d"}"#, "\\ud83d \u{FFFD}");
+        check(b"{\"a\": \"x\xff\"}", "x\u{FFFD}");
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_has_not_arrived() {
+        let failure = parse(br#"{"a": "x"#).expect_err("is cut off");
+        assert!(
+            matches!(failure, Failure::Network { sent: true, .. }),
+            "{failure}"
+        );
+        let failure = parse(b"<html>").expect_err("is no JSON");
+        assert!(matches!(failure, Failure::Unreadable { .. }), "{failure}");
     }
 
     #[test]

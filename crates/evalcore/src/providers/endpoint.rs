@@ -55,6 +55,16 @@ pub enum KeyHeader {
 }
 
 impl KeyHeader {
+    /// The header of this name; none if no key can be sent in it.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => Some(Self::Bearer),
+            "api-key" => Some(Self::ApiKey),
+            "x-api-key" => Some(Self::XApiKey),
+            _ => None,
+        }
+    }
+
     /// The header that the server at `base_url` expects for `api`.
     pub fn of(api: Api, base_url: &str) -> Self {
         match api {

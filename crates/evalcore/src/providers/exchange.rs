@@ -93,8 +93,10 @@ fn network(error: &reqwest::Error) -> Failure {
         cause = inner;
     }
     let phase = if error.is_connect() { "connect: " } else { "" };
+    let reason = format!("{phase}{cause}");
     Failure::Network {
-        reason: format!("{phase}{cause}"),
+        reason,
+        sent: !error.is_connect(),
     }
 }
 
@@ -104,5 +106,7 @@ pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The server's own id of the request; Anthropic's header has the shorter name.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
-    header(headers, "x-request-id").or_else(|| header(headers, "request-id"))
+    let id = header(headers, "x-request-id").or_else(|| header(headers, "request-id"))?;
+    let is_sound = id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sound.then_some(id)
 }

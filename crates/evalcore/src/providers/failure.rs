@@ -10,9 +10,13 @@ use super::exchange::{header, request_id};
 use super::limits::{RateLimits, retry_after};
 use crate::clock::unix_now;
 use crate::sample::Message;
+use crate::text::printable;
 
 /// Longest error text that is kept, in bytes.
 const MAX_ERROR_TEXT: usize = 2_000;
+
+/// Longest type or code of an error that is kept, in bytes.
+const MAX_ERROR_NAME: usize = 100;
 
 /// Why a request brought no answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +32,8 @@ pub enum Failure {
     Network {
         /// The transport's own words.
         reason: String,
+        /// Whether the request may have reached the server, and so may be billed.
+        sent: bool,
     },
     /// No answer within the time for one attempt.
     Timeout(Duration),
@@ -67,7 +73,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(error) => write!(f, "{error}"),
             Self::Unreadable { reason } => write!(f, "unreadable answer: {reason}"),
-            Self::Network { reason } => write!(f, "network: {reason}"),
+            Self::Network { reason, .. } => write!(f, "network: {reason}"),
             Self::Timeout(limit) => write!(f, "no answer within {} s", limit.as_secs_f64()),
             Self::Unsendable { reason } => write!(f, "request cannot be sent: {reason}"),
         }
@@ -91,11 +97,22 @@ impl Failure {
     /// The same without what the server repeats of the prompt: errors are shown and logged, and a
     /// data set's text has no business there.
     pub(crate) fn without_prompt(mut self, messages: &[Message]) -> Self {
-        if let Self::Status(ApiError { message, .. }) = &mut self
-            && let Some(start) = echo(message, messages)
+        if let Self::Status(ApiError {
+            message,
+            kind,
+            code,
+            ..
+        }) = &mut self
         {
-            message.truncate(start);
-            message.push_str("[the prompt, as the server repeats it, is left out]");
+            for text in [Some(message), kind.as_mut(), code.as_mut()]
+                .into_iter()
+                .flatten()
+            {
+                if let Some(start) = echo(text, messages) {
+                    text.truncate(start);
+                    text.push_str("[the prompt, as the server repeats it, is left out]");
+                }
+            }
         }
         self
     }
@@ -104,6 +121,8 @@ impl Failure {
 /// Where `text` begins to repeat a stretch of a message, if it does.
 fn echo(text: &str, messages: &[Message]) -> Option<usize> {
     const STRETCH: usize = 24;
+    // Servers repeat the beginning of what they do not like; more would take too long to search.
+    const SEARCHED: usize = 1 << 16;
     let finders: Vec<_> = text
         .as_bytes()
         .windows(STRETCH)
@@ -112,7 +131,8 @@ fn echo(text: &str, messages: &[Message]) -> Option<usize> {
     let start = finders.iter().position(|finder| {
         messages
             .iter()
-            .any(|message| finder.find(message.content.as_bytes()).is_some())
+            .map(|message| message.content.as_bytes())
+            .any(|text| finder.find(&text[..text.len().min(SEARCHED)]).is_some())
     })?;
     Some(text.floor_char_boundary(start))
 }
@@ -122,7 +142,7 @@ pub(super) fn api_error(status: u16, headers: &HeaderMap, body: &[u8]) -> ApiErr
     let document = serde_json::from_slice(body).unwrap_or(Value::Null);
     let mut error = error_fields(status, document.get(0).unwrap_or(&document));
     if error.message.is_empty() {
-        error.message = bounded(String::from_utf8_lossy(body).trim());
+        error.message = bounded(String::from_utf8_lossy(body).trim(), MAX_ERROR_TEXT);
     }
     error.with_headers(headers)
 }
@@ -147,7 +167,13 @@ impl ApiError {
 /// The error that gateways put into a 200, if there is one in this object. A numeric code is the
 /// status that the answer should have had.
 pub(super) fn error_in_body(document: &Value) -> Option<Failure> {
-    document.get("error").filter(|error| !error.is_null())?;
+    let is_error = |error: &&Value| match error {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Null | Value::Bool(false) => false,
+        _ => true,
+    };
+    document.get("error").filter(is_error)?;
     let mut error = error_fields(200, document);
     if let Some(status @ 400..=599) = error.code.as_deref().and_then(|code| code.parse().ok()) {
         error.status = status;
@@ -158,26 +184,30 @@ pub(super) fn error_in_body(document: &Value) -> Option<Failure> {
 fn error_fields(status: u16, document: &Value) -> ApiError {
     let fields = document.get("error").unwrap_or(document);
     let text = |name: &str| match fields.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::String(text)) => Some(bounded(text, MAX_ERROR_NAME)),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let message = text("message").or_else(|| text("detail"));
+    let long = |name: &str| fields.get(name)?.as_str();
+    let message = long("message").or_else(|| long("detail"));
     ApiError {
         status,
-        message: bounded(message.as_deref().or(fields.as_str()).unwrap_or_default()),
+        message: bounded(
+            message.or(fields.as_str()).unwrap_or_default(),
+            MAX_ERROR_TEXT,
+        ),
         // Google's word for it stands in `status`.
-        kind: text("type").or_else(|| Some(fields.get("status")?.as_str()?.to_owned())),
+        kind: text("type").or_else(|| text("status").filter(|_| fields["status"].is_string())),
         code: text("code"),
         ..ApiError::default()
     }
 }
 
-fn bounded(text: &str) -> String {
-    match text.len() > MAX_ERROR_TEXT {
-        true => format!("{}…", &text[..text.floor_char_boundary(MAX_ERROR_TEXT)]),
-        false => text.to_owned(),
-    }
+/// At most `max` bytes of a text that a server wrote, fit to be shown and logged.
+fn bounded(text: &str, max: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(max)];
+    let dots = if cut.len() < text.len() { "…" } else { "" };
+    format!("{}{dots}", printable(cut))
 }
 
 #[cfg(test)]

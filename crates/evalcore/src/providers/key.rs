@@ -41,8 +41,11 @@ impl ApiKey {
 
     /// Overwrites every occurrence of the key in `text` with asterisks.
     pub(super) fn scrub(&self, text: &mut [u8]) {
-        while let Some(start) = self.find(text) {
-            text[start..start + self.0.len()].fill(b'*');
+        let mut from = 0;
+        while let Some(found) = self.find(&text[from..]) {
+            let end = from + found + self.0.len();
+            text[from + found..end].fill(b'*');
+            from = end;
         }
     }
 

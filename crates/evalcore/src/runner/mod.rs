@@ -4,6 +4,8 @@
 //! state; requests run as tasks of their own and hand back values. The runner knows no eval and no
 //! provider by name.
 
+mod cancel;
+mod lanes;
 mod prepare;
 mod records;
 mod samples;
@@ -14,22 +16,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use anyhow::{Context, Result, bail};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::cancel::cancel_remote;
+use self::lanes::Lanes;
 pub use self::prepare::{Prepared, prepare};
 use self::work::{Commit, Opened, Request, Ticket, Work};
-use crate::engine::{Call, Called, Lane, Patience, Shared, Unanswered};
+use crate::engine::{Call, Called, Lane, Patience, PerMinute, Place, Purse, Shared, Unanswered};
 use crate::journal::Committer;
+use crate::models::cost;
 use crate::providers::Endpoint;
 use crate::store;
 use crate::task::{Counts, ModelConfig, RunnerRecord, Task, TaskFile, TaskStatus};
 
 /// How often progress is published; the task file is saved at every fourth time.
 const TICK: Duration = Duration::from_millis(250);
+
+/// After this time without news it is told what requests wait for.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Between two log lines that tell so.
+const SILENCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -38,6 +49,10 @@ pub struct Settings {
     pub concurrent: usize,
     /// How much one request may take.
     pub patience: Patience,
+    /// Limits that each lane keeps, whatever the server says.
+    pub per_minute: PerMinute,
+    /// US dollars that the tasks of the file may cost in all, earlier runs included.
+    pub budget: Option<f64>,
     /// The program, for the record.
     pub runner: RunnerRecord,
 }
@@ -64,6 +79,8 @@ pub struct Progress {
     pub counts: Counts,
     /// How many outcomes a completed task has.
     pub n_total: u64,
+    /// What its requests wait for, when there has been no news for a while.
+    pub waiting: Option<String>,
 }
 
 /// Works off what is left of `prepared` and gives the task file as it is on disk in the end.
@@ -89,52 +106,114 @@ pub async fn run(
         journals,
         lock: _lock,
     } = prepared;
-    let mut lanes = Lanes::default();
+    let purse = purse(settings.budget, &file, &work)?;
+    let mut lanes = Lanes::new(settings);
     let mut works = Vec::with_capacity(work.len());
     for mut work in work {
         work.model.lane = lanes.find(&work.model.config, &endpoint)?;
         if let Some(grader) = &mut work.grader {
             grader.lane = lanes.find(&grader.config, &endpoint)?;
         }
-        work.begin(&mut file, &settings.runner);
+        let task = task_of(&mut file, &work.task_id);
+        lanes.pin(&mut task.model_config, work.model.lane);
+        if let (Some(config), Some(grader)) = (&mut task.grader, &work.grader) {
+            lanes.pin(config, grader.lane);
+        }
+        work.begin(task, &settings.runner);
         works.push(work);
     }
     store::replace(&path, &file)?;
+    let lanes = lanes.into_vec();
     let mut runner = Runner {
-        n_in_flight: vec![0; lanes.lanes.len()],
-        lanes: lanes.lanes,
+        n_in_flight: vec![0; lanes.len()],
+        lanes,
         works,
         journal: Committer::start(journals),
         requests: JoinSet::new(),
+        tickets: HashMap::new(),
         shared: Shared {
             permits: Arc::new(Semaphore::new(settings.concurrent)),
+            freed: Arc::new(Notify::new()),
             patience: settings.patience,
-            stop: stop.drain.clone(),
+            purse,
+            stop: stop.drain.child_token(),
         },
         settings,
-        stop,
+        abort: stop.abort.clone(),
         turn: 0,
+        over_budget: None,
+        last_news: Instant::now(),
+        last_silence_told: None,
     };
     let worked = runner.work(&mut file, &path, &progress).await;
     // The journals are closed before the task file says what they hold.
     drop(runner);
+    if let Err(error) = &worked {
+        for task in file
+            .tasks
+            .values_mut()
+            .filter(|task| task.status == TaskStatus::Running)
+        {
+            task.status = TaskStatus::Interrupted;
+            task.error = Some(format!("{error:#}"));
+        }
+    }
     let saved = store::replace(&path, &file);
     worked?;
     saved?;
     Ok(file)
 }
 
+/// The budget that is left, if there is one.
+fn purse(budget: Option<f64>, file: &TaskFile, works: &[Work]) -> Result<Option<Arc<Purse>>> {
+    let Some(budget) = budget else {
+        return Ok(None);
+    };
+    for party in works.iter().flat_map(Work::parties) {
+        if cost::of_request(&party.config, &[]).is_none() {
+            bail!(
+                "nobody can say what a request to `{}` may cost at most, so no budget can be kept: \
+                 give its prices and `max_output_tokens` in models.toml and `submit` again, or `run` \
+                 without --budget",
+                party.config.model
+            );
+        }
+    }
+    let running = |id: &str| works.iter().find(|work| work.task_id == id);
+    let costs = file
+        .tasks
+        .iter()
+        .map(|(id, task)| running(id).map_or(task.cost, |it| it.cost));
+    let (spent, n_unknown) = costs.fold((0.0, 0), |(spent, n_unknown), cost| {
+        (spent + cost.dollars(), n_unknown + cost.n_unknown())
+    });
+    if n_unknown > 0 {
+        bail!(
+            "{n_unknown} replies of earlier runs are of unknown cost, so no budget can be kept: `run` \
+             without --budget"
+        );
+    }
+    tracing::info!("budget ${budget:.2}, of which ${spent:.4} is spent");
+    Ok(Some(Arc::new(Purse::new(budget, spent))))
+}
+
 struct Runner<'a> {
     lanes: Vec<Arc<Lane>>,
+    /// Requests by lane that are under way, waiting ones included.
     n_in_flight: Vec<usize>,
     works: Vec<Work>,
     journal: Committer<Commit>,
-    requests: JoinSet<(Ticket, Result<Called, Unanswered>)>,
+    requests: JoinSet<Result<Called, Unanswered>>,
+    tickets: HashMap<Id, Ticket>,
     shared: Shared,
     settings: &'a Settings,
-    stop: &'a Stop,
+    abort: CancellationToken,
     /// The task whose turn it is to start a request.
     turn: usize,
+    /// Set once the budget is used up.
+    over_budget: Option<String>,
+    last_news: Instant,
+    last_silence_told: Option<Instant>,
 }
 
 impl Runner<'_> {
@@ -147,8 +226,10 @@ impl Runner<'_> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u32;
+        let freed = Arc::clone(&self.shared.freed);
+        let stop = self.shared.stop.clone();
         loop {
-            if !self.stop.drain.is_cancelled() {
+            if !stop.is_cancelled() {
                 self.start_requests();
             }
             if self.end_tasks(file) {
@@ -158,39 +239,44 @@ impl Runner<'_> {
             if self.requests.is_empty() && self.journal.is_idle() {
                 return Ok(());
             }
-            let draining = self.stop.drain.is_cancelled();
+            let draining = stop.is_cancelled();
             tokio::select! {
-                Some(finished) = self.requests.join_next() => {
-                    let (ticket, result) = finished.context("a request's task panicked")?;
-                    self.take(ticket, result);
-                }
+                Some(finished) = self.requests.join_next_with_id() => self.finished(finished)?,
                 committed = self.journal.next() => self.committed(committed?),
                 _ = tick.tick() => {
                     publish(progress, &self.works, file);
                     ticks += 1;
-                    if ticks.is_multiple_of(4) && self.update(file) {
-                        save(path, file);
+                    if ticks.is_multiple_of(4) {
+                        self.tell_silence();
+                        if self.update(file) {
+                            save(path, file);
+                        }
                     }
                 }
-                () = self.stop.drain.cancelled(), if !draining => {}
+                () = freed.notified() => {}
+                () = stop.cancelled(), if !draining => {}
             }
         }
     }
 
-    /// Starts requests, task by task in turn, until lanes or tasks have no more.
+    /// Starts requests, task by task in turn, as long as there are places in flight.
     fn start_requests(&mut self) {
-        let n_tasks = self.works.len();
-        let mut n_idle = 0;
-        while n_idle < n_tasks {
-            self.turn = (self.turn + 1) % n_tasks;
-            match self.next_request(self.turn) {
-                Some(request) => {
-                    n_idle = 0;
-                    self.start(request);
-                }
-                None => n_idle += 1,
+        while let Ok(permit) = Arc::clone(&self.shared.permits).try_acquire_owned() {
+            let Some(request) = self.next_in_turn() else {
+                return;
+            };
+            self.start(request, Some(Place::new(permit)));
+        }
+    }
+
+    fn next_in_turn(&mut self) -> Option<Request> {
+        for _ in 0..self.works.len() {
+            self.turn = (self.turn + 1) % self.works.len();
+            if let Some(request) = self.next_request(self.turn) {
+                return Some(request);
             }
         }
+        None
     }
 
     /// The next request of this task that its lane has room for: grades first, they end samples.
@@ -200,13 +286,14 @@ impl Runner<'_> {
         // Answers wait for their grades in memory: no more of them than lanes can have in flight.
         let max_open = 4 * self.settings.concurrent;
         loop {
-            if work.is_stopped() {
+            if work.is_over() {
                 return None;
             }
             if let Some(request) = work.next_ready(room) {
                 return Some(request);
             }
-            if !room(work.model.lane) || work.samples.n_open() >= max_open {
+            let may_open = work.model.dead.is_some() || room(work.model.lane);
+            if !may_open || work.samples.n_open() >= max_open {
                 return None;
             }
             match work.open_next(number)? {
@@ -216,12 +303,8 @@ impl Runner<'_> {
         }
     }
 
-    fn start(&mut self, request: Request) {
-        let Request {
-            ticket,
-            errand,
-            permit,
-        } = request;
+    fn start(&mut self, request: Request, place: Option<Place>) {
+        let Request { ticket, errand, .. } = request;
         let work = &mut self.works[ticket.task];
         work.n_in_flight += 1;
         let request_id = work.request_id(ticket);
@@ -232,18 +315,39 @@ impl Runner<'_> {
             config: Arc::clone(&party.config),
             errand,
             request_id,
-            permit,
+            place,
         };
         let shared = self.shared.clone();
-        let abort = self.stop.abort.clone();
-        self.requests.spawn(async move {
-            let result = tokio::select! {
+        let abort = self.abort.clone();
+        let handle = self.requests.spawn(async move {
+            tokio::select! {
                 biased; // an answer that is there is taken, whatever else happens
                 result = lane.call(call, &shared) => result,
                 () = abort.cancelled() => Err(Unanswered::Stopped),
-            };
-            (ticket, result)
+            }
         });
+        self.tickets.insert(handle.id(), ticket);
+    }
+
+    /// A request has ended, one way or another; even its panic is its own affair.
+    fn finished(
+        &mut self,
+        finished: Result<(Id, Result<Called, Unanswered>), JoinError>,
+    ) -> Result<()> {
+        let (id, result) = finished.unwrap_or_else(|error| {
+            (
+                error.id(),
+                Err(Unanswered::GaveUp(format!(
+                    "an error in this program: {error}"
+                ))),
+            )
+        });
+        let ticket = self
+            .tickets
+            .remove(&id)
+            .context("a request without a ticket")?;
+        self.take(ticket, result);
+        Ok(())
     }
 
     /// Takes what came of a request: journals it, and keeps what comes next until it is on disk.
@@ -254,42 +358,92 @@ impl Runner<'_> {
         work.n_in_flight -= 1;
         let (lines, commit) = match result {
             Ok(Called::Answered(answer)) => work.answered(ticket, answer),
-            Ok(Called::Sent { id, permit }) => work.sent(ticket, id, Some(permit)),
-            Err(Unanswered::Lost(reason)) => {
-                tracing::warn!(request = work.request_id(ticket), "asked anew: {reason}");
-                work.lost(ticket, &reason)
+            Ok(Called::Sent { id, place }) => work.sent(ticket, id, place),
+            Err(Unanswered::Lost { reason, again }) => {
+                tracing::warn!(request = work.request_id(ticket), "lost: {reason}");
+                work.lost(ticket, &reason, again)
             }
             Err(Unanswered::GaveUp(error)) => {
                 tracing::warn!(request = work.request_id(ticket), "given up: {error}");
                 work.gave_up(ticket, error)
             }
             Err(Unanswered::LaneDead) => {
-                let why = self.lanes[lane].dead().unwrap_or_default();
                 work.samples.suspend(ticket.sample);
-                return self.stop_lane(lane, &why);
+                return self.stop_lane(lane);
+            }
+            Err(Unanswered::OverBudget) => {
+                work.samples.suspend(ticket.sample);
+                return self.stop_spending();
             }
             Err(Unanswered::Stopped) => return work.samples.suspend(ticket.sample),
         };
         self.journal.append(ticket.task, lines, commit);
     }
 
-    /// Ends every task that needs this lane; the others go on.
-    fn stop_lane(&mut self, lane: usize, why: &str) {
+    /// Nothing more is asked of this lane; lanes that are alive go on.
+    fn stop_lane(&mut self, lane: usize) {
+        let why = self.lanes[lane].dead().unwrap_or_default();
         for work in &mut self.works {
-            let Some(party) = work.parties().find(|party| party.lane == lane) else {
-                continue;
-            };
-            let model = party.config.model.clone();
-            if work.stop(anyhow!("model `{model}`: {why}")) {
-                tracing::error!(task = work.task_id, "stopped: model `{model}`: {why}");
+            if work.bury(lane, &why) {
+                tracing::error!("{}: stopped: {why}", work.task_id);
             }
+        }
+    }
+
+    fn stop_spending(&mut self) {
+        if self.over_budget.is_none() {
+            let budget = self.settings.budget.unwrap_or_default();
+            let why = format!("the budget of ${budget:.2} has no room for another request");
+            tracing::warn!("{why}: waiting for the requests in flight");
+            self.over_budget = Some(format!("{why}: go on with a larger --budget"));
+            self.shared.stop.cancel();
         }
     }
 
     /// Lines are on disk: now they count.
     fn committed(&mut self, commit: Commit) {
-        for request in self.works[commit.task].committed(commit) {
-            self.start(request);
+        self.last_news = Instant::now();
+        self.last_silence_told = None;
+        for (request, place) in self.works[commit.task].committed(commit) {
+            self.start(request, place);
+        }
+    }
+
+    /// Says what everybody waits for when there has been no news for a while.
+    fn tell_silence(&mut self) {
+        let silence = self.last_news.elapsed();
+        for work in &mut self.works {
+            let mut reasons = work
+                .parties()
+                .filter_map(|party| self.lanes[party.lane].waiting());
+            let reason = reasons.next();
+            drop(reasons);
+            work.waiting(match (reason, work.n_in_flight) {
+                _ if silence < SILENCE => None,
+                (Some(reason), _) => Some(reason),
+                (None, 0) => None,
+                (None, n) => Some(format!(
+                    "{n} requests in flight, no answer for {} s",
+                    silence.as_secs()
+                )),
+            });
+        }
+        let is_due = self
+            .last_silence_told
+            .is_none_or(|told| told.elapsed() >= SILENCE_INTERVAL);
+        if silence >= SILENCE && is_due {
+            self.last_silence_told = Some(Instant::now());
+            let waits: Vec<String> = self
+                .lanes
+                .iter()
+                .filter_map(|lane| lane.waiting())
+                .collect();
+            let waits = if waits.is_empty() {
+                "requests are in flight".into()
+            } else {
+                waits.join("; ")
+            };
+            tracing::info!("no news for {} s: {waits}", silence.as_secs());
         }
     }
 
@@ -304,34 +458,13 @@ impl Runner<'_> {
 
     /// Gives tasks that have come to their end their final status; whether there were any.
     fn end_tasks(&mut self, file: &mut TaskFile) -> bool {
-        let drained = self.stop.drain.is_cancelled();
+        let drained = self.shared.stop.is_cancelled();
         let mut ended = false;
         for work in &mut self.works {
-            ended |= work.end(task_of(file, &work.task_id), drained);
+            let task = task_of(file, &work.task_id);
+            ended |= work.end(task, drained, self.over_budget.as_deref());
         }
         ended
-    }
-}
-
-/// Lanes by endpoint and model.
-#[derive(Default)]
-struct Lanes {
-    lanes: Vec<Arc<Lane>>,
-    numbers: HashMap<(String, String), usize>,
-}
-
-impl Lanes {
-    fn find(
-        &mut self,
-        config: &ModelConfig,
-        endpoint: impl Fn(&ModelConfig) -> Result<Endpoint>,
-    ) -> Result<usize> {
-        let endpoint = endpoint(config)?;
-        let key = (endpoint.base_url.clone(), config.model.clone());
-        Ok(*self.numbers.entry(key).or_insert_with(|| {
-            self.lanes.push(Arc::new(Lane::new(endpoint)));
-            self.lanes.len() - 1
-        }))
     }
 }
 
@@ -353,6 +486,7 @@ fn publish(progress: &watch::Sender<Vec<Progress>>, works: &[Work], file: &TaskF
                 status: file.tasks[&work.task_id].status,
                 counts: work.counts,
                 n_total: work.samples.n_total() as u64,
+                waiting: work.is_waiting_for().map(str::to_owned),
             })
             .collect(),
     );
@@ -363,5 +497,3 @@ fn task_of<'a>(file: &'a mut TaskFile, task_id: &str) -> &'a mut Task {
         .get_mut(task_id)
         .expect("work is made from the file's tasks")
 }
-
-type Permit = Option<OwnedSemaphorePermit>;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::samples::Samples;
-use super::work::Work;
+use super::work::{Bill, Work};
 use crate::dataset::{self, Row, Scan, Source};
 use crate::evals;
-use crate::journal::{self, Header, Record};
+use crate::journal::{self, Header, Record, ReplyRecord};
 use crate::metrics;
 use crate::sample::Protocol;
 use crate::store::{self, lock::Lock};
-use crate::task::{ModelConfig, Task, TaskFile, TaskStatus};
+use crate::task::{ModelConfig, Task, TaskFile, TaskStatus, TaskUsage};
 
 /// A task file, locked, with all that is left to be done for it.
 #[derive(Debug)]
@@ -45,28 +45,6 @@ impl Prepared {
             .flat_map(Work::parties)
             .map(|party| &*party.config)
     }
-
-    /// Task id and sample id to the right answer. For rehearsals with mock models, which have to
-    /// know it.
-    pub fn truth(&self) -> impl Fn(&str, &str) -> Option<String> + Send + Sync + use<> {
-        let mut tasks = HashMap::new();
-        for work in &self.work {
-            let (ids, rows) = (Arc::clone(&work.ids), Arc::clone(&work.rows));
-            let numbers: HashMap<String, usize> = ids
-                .iter()
-                .enumerate()
-                .map(|(number, id)| (id.clone(), number))
-                .collect();
-            tasks.insert(work.task_id.clone(), (work.protocol.eval, rows, numbers));
-        }
-        move |task_id, sample_id| {
-            let (eval, rows, numbers) = tasks.get(task_id)?;
-            let row = &rows[*numbers.get(sample_id)?];
-            (eval.sample)(sample_id, row)
-                .ok()
-                .map(|sample| sample.target)
-        }
-    }
 }
 
 /// Reads the task file at `path`, locks it, and loads what its unfinished tasks need. A task that
@@ -82,17 +60,14 @@ pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
     let lock = Lock::take(&path)?;
     // Read again: until the lock was taken, another runner may have been writing.
     let mut file = store::read(&path)?;
+    refuse_foreign(&file)?;
     let mut loader = Loader {
         cache_dir,
         loaded: HashMap::new(),
     };
     let mut work = Vec::new();
     let mut journals = Vec::new();
-    for task in file
-        .tasks
-        .values_mut()
-        .filter(|task| task.status != TaskStatus::Completed)
-    {
+    for task in file.tasks.values_mut().filter(|task| !is_done(task)) {
         let journal_path = store::journal_path(&path, &task.task_id);
         match loader.load(task, &journal_path).await {
             Ok(mut loaded) => {
@@ -118,6 +93,30 @@ pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
     })
 }
 
+/// Tasks of the older scripts are left as they are: they do not say what they would run on.
+fn refuse_foreign(file: &TaskFile) -> Result<()> {
+    if file.tasks.is_empty() {
+        bail!("the task file has no tasks: `submit` some");
+    }
+    let foreign = |task: &&Task| task.format == 0 && !is_done(task);
+    if let Some(task) = file.tasks.values().find(foreign) {
+        bail!(
+            "task `{}` names no data set or prompts, an older tool wrote it: ask for it anew with \
+             `submit --eval {} --models {}`",
+            task.task_id,
+            task.eval_name,
+            task.model_name
+        );
+    }
+    Ok(())
+}
+
+/// Completed is a task that has an outcome for every sample, whatever its status claims.
+fn is_done(task: &Task) -> bool {
+    task.status == TaskStatus::Completed
+        && (task.format == 0 || task.counts.done() == task.n_total())
+}
+
 type Chosen = (Arc<[String]>, Arc<[Row]>);
 
 /// Loads data sets, each selection once.
@@ -128,11 +127,11 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     async fn load(&mut self, task: &Task, journal: &Path) -> Result<Work> {
-        if task.counts.done() > 0 && !journal.exists() {
+        let n_replies = task.usage.model.replies + task.usage.grader.replies;
+        if n_replies > 0 && !journal.exists() {
             bail!(
-                "journal `{}` is missing, but {} samples have been paid for: restore it, or `submit` anew",
+                "journal `{}` is missing, but {n_replies} replies have been paid for: restore it, or `submit` anew",
                 journal.display(),
-                task.counts.done()
             );
         }
         let (Some(prompts), Some(_)) = (&task.prompts, &task.dataset) else {
@@ -235,7 +234,15 @@ fn replay(work: &mut Work, task: &Task, path: &Path) -> Result<File> {
     let opened = journal::open(path, &header, |record, offset| {
         match record {
             Record::Reply(reply) => {
-                work.count_usage(reply.slot.role(), reply.usage.as_ref());
+                let ReplyRecord {
+                    slot,
+                    usage,
+                    cost,
+                    ref service_tier,
+                    ..
+                } = reply;
+                let bill = Bill::new(work.config_of(slot), usage, cost, service_tier.as_deref());
+                work.count_bill(slot.role(), bill);
                 work.samples
                     .saw(number_of(&reply.sample, reply.epoch)?, offset);
             }
@@ -268,12 +275,20 @@ fn replay(work: &mut Work, task: &Task, path: &Path) -> Result<File> {
             opened.n_cut
         );
     }
-    let (held, told) = (work.counts.done(), task.counts.done());
+    check_whole(work, task).with_context(|| format!("journal `{}`", path.display()))?;
+    Ok(opened.file)
+}
+
+/// What the task file says was on disk before it said so, so a journal that holds less has lost it
+/// to something else than a crash.
+fn check_whole(work: &Work, task: &Task) -> Result<()> {
+    let replies = |usage: &TaskUsage| usage.model.replies + usage.grader.replies;
+    let (held, told) = (replies(&work.usage), replies(&task.usage));
     if held < told {
-        tracing::warn!(
-            "journal `{}` holds {held} outcomes, the task file says {told}: the journal counts",
-            path.display(),
+        bail!(
+            "holds {held} replies, but {told} have been paid for: restore it, or, to pay again for what is \
+             missing, take `usage` out of the task"
         );
     }
-    Ok(opened.file)
+    Ok(())
 }

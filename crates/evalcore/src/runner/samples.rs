@@ -73,20 +73,25 @@ impl Samples {
         )
     }
 
-    /// The next sample to be worked on, with the records that earlier runs left of it.
-    pub(super) fn take_next(&mut self) -> Result<Option<(usize, Trail)>> {
+    /// The next sample to be worked on, with the records that earlier runs left of it; or the next
+    /// of those that have such records.
+    pub(super) fn take_next(&mut self, only_begun: bool) -> Result<Option<(usize, Trail)>> {
         while let Some(state) = self.states.get_mut(self.next) {
             let number = self.next;
             self.next += 1;
-            if matches!(state, State::Done) {
-                continue;
+            match std::mem::replace(state, State::Taken) {
+                State::Done => *state = State::Done,
+                State::Begun(offsets) => return Ok(Some((number, self.read_trail(&offsets)?))),
+                _ if only_begun => {}
+                _ => return Ok(Some((number, Trail::default()))),
             }
-            return match std::mem::replace(state, State::Taken) {
-                State::Begun(offsets) => Ok(Some((number, self.read_trail(&offsets)?))),
-                _ => Ok(Some((number, Trail::default()))),
-            };
         }
         Ok(None)
+    }
+
+    /// Whether every sample has been taken and none is being worked on.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.next >= self.states.len() && self.open.is_empty()
     }
 
     fn read_trail(&self, offsets: &[u64]) -> Result<Trail> {

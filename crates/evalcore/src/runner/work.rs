@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Error;
 
+use super::records;
 use super::samples::{Open, Samples};
-use super::{Permit, records};
 use crate::clock::unix_now as now;
 use crate::dataset::Row;
-use crate::engine::{Answer, Errand};
+use crate::engine::{Answer, Errand, Place};
 use crate::metrics;
+use crate::models::cost;
 use crate::sample::{Failure, Outcome, Protocol, Role, Slot, Step, Trail, next_steps};
 use crate::task::{
-    Counts, ModelConfig, RunnerRecord, Session, Task, TaskFile, TaskStatus, TaskUsage, Tokens,
+    Counts, ModelConfig, RunnerRecord, Session, Task, TaskCost, TaskStatus, TaskUsage, Tokens,
 };
 
 /// A task, with all that it takes to go on with it.
@@ -33,11 +34,14 @@ pub(super) struct Work {
     for_model: VecDeque<Request>,
     pub(super) counts: Counts,
     pub(super) usage: TaskUsage,
+    pub(super) cost: TaskCost,
     pub(super) n_in_flight: usize,
     n_uncommitted: usize,
     session: Session,
     last_error: Option<String>,
-    stopped: Option<String>,
+    /// Why the task cannot go on, whatever its models do.
+    broken: Option<String>,
+    waiting: Option<String>,
     changed: bool,
     ended: bool,
 }
@@ -48,6 +52,8 @@ pub(super) struct Party {
     /// Set when the run begins.
     pub(super) lane: usize,
     pub(super) config: Arc<ModelConfig>,
+    /// Why it will not be asked any more.
+    pub(super) dead: Option<String>,
 }
 
 impl Party {
@@ -55,6 +61,7 @@ impl Party {
         Self {
             lane: usize::MAX,
             config: Arc::new(config),
+            dead: None,
         }
     }
 }
@@ -72,12 +79,11 @@ pub(super) struct Ticket {
 pub(super) struct Request {
     pub(super) ticket: Ticket,
     pub(super) errand: Errand,
-    /// The place in flight of a response that the provider already works on.
-    pub(super) permit: Permit,
 }
 
 /// A sample that has been taken up.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Opened {
     /// It needs these requests.
     Asks(Vec<Request>),
@@ -85,16 +91,37 @@ pub(super) enum Opened {
     Ended(Vec<u8>, Commit),
 }
 
+/// What a reply took: its tokens and dollars, as far as known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bill {
+    tokens: Option<Tokens>,
+    dollars: Option<f64>,
+}
+
+impl Bill {
+    pub(super) fn new(
+        config: &ModelConfig,
+        tokens: Option<Tokens>,
+        billed: Option<f64>,
+        service_tier: Option<&str>,
+    ) -> Self {
+        Self {
+            tokens,
+            dollars: cost::of_reply(config, tokens.as_ref(), billed, service_tier),
+        }
+    }
+}
+
 /// What takes effect once the lines it came with are on disk.
 #[derive(Debug)]
 pub(super) struct Commit {
     pub(super) task: usize,
     sample: usize,
-    usage: Option<(Role, Option<Tokens>)>,
+    usage: Option<(Role, Bill)>,
     next: Vec<Request>,
     outcome: Option<Outcome>,
     /// Given back when the commit is dropped, unless what comes next keeps it.
-    permit: Permit,
+    place: Option<Place>,
 }
 
 impl Work {
@@ -117,25 +144,27 @@ impl Work {
             for_model: VecDeque::new(),
             counts: Counts::default(),
             usage: TaskUsage::default(),
+            cost: TaskCost::default(),
             n_in_flight: 0,
             n_uncommitted: 0,
             session: Session::default(),
             last_error: None,
-            stopped: None,
+            broken: None,
+            waiting: None,
             changed: true,
             ended: false,
         }
     }
 
     /// Marks the task as running.
-    pub(super) fn begin(&mut self, file: &mut TaskFile, runner: &RunnerRecord) {
+    pub(super) fn begin(&mut self, task: &mut Task, runner: &RunnerRecord) {
         let now = now();
+        let done_before = self.counts.done();
         self.session = Session {
             started_at: now,
             updated_at: now,
-            done_before: self.counts.done(),
+            done_before,
         };
-        let task = super::task_of(file, &self.task_id);
         task.status = TaskStatus::Running;
         task.error = None;
         task.started_at.get_or_insert(now);
@@ -155,17 +184,50 @@ impl Work {
         }
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.is_some()
+    /// Whether nothing more is to be asked: without a grader no more answers are bought.
+    pub(super) fn is_over(&self) -> bool {
+        self.broken.is_some()
+            || self
+                .grader
+                .as_ref()
+                .is_some_and(|grader| grader.dead.is_some())
     }
 
-    /// Ends the task early; false when it was stopped or had ended before.
-    pub(super) fn stop(&mut self, why: Error) -> bool {
-        let first = self.stopped.is_none() && !self.ended;
-        self.stopped.get_or_insert(format!("{why:#}"));
-        self.for_grader.clear();
-        self.for_model.clear();
-        first
+    /// The task cannot go on.
+    fn fail(&mut self, why: &Error) {
+        self.broken.get_or_insert(format!("{why:#}"));
+    }
+
+    /// A lane has died: whoever is asked there will not be asked any more. Whether that is news.
+    pub(super) fn bury(&mut self, lane: usize, why: &str) -> bool {
+        let mut is_news = false;
+        for party in [&mut self.model].into_iter().chain(&mut self.grader) {
+            if party.lane == lane && party.dead.is_none() {
+                party.dead = Some(format!("model `{}`: {why}", party.config.model));
+                is_news = true;
+            }
+        }
+        is_news && !self.ended
+    }
+
+    /// What the provider of this call's model is told.
+    pub(super) fn config_of(&self, slot: Slot) -> &ModelConfig {
+        &self
+            .party(Ticket {
+                task: 0,
+                sample: 0,
+                slot,
+            })
+            .config
+    }
+
+    pub(super) fn waiting(&mut self, waiting: Option<String>) {
+        self.changed |= self.waiting != waiting;
+        self.waiting = waiting;
+    }
+
+    pub(super) fn is_waiting_for(&self) -> Option<&str> {
+        self.waiting.as_deref()
     }
 
     /// How a request names itself to the server: `{task}/{sample}/{epoch}/{slot}`.
@@ -174,8 +236,11 @@ impl Work {
         format!("{}/{id}/{epoch}/{}", self.task_id, ticket.slot)
     }
 
-    /// Puts a request where it waits for room in its lane.
+    /// Puts a request where it waits for room in its lane; one for a dead lane waits for the next run.
     pub(super) fn queue(&mut self, request: Request) {
+        if self.party(request.ticket).dead.is_some() {
+            return self.samples.suspend(request.ticket.sample);
+        }
         match request.ticket.slot.role() {
             Role::Grader => self.for_grader.push_back(request),
             Role::Model => self.for_model.push_back(request),
@@ -184,14 +249,16 @@ impl Work {
 
     /// The next waiting request whose lane has room: grades first, they end samples.
     pub(super) fn next_ready(&mut self, room: impl Fn(usize) -> bool) -> Option<Request> {
-        let grader = self.grader.as_ref().is_some_and(|grader| room(grader.lane));
+        let has_room = |party: &Party| party.dead.is_none() && room(party.lane);
+        let grader = self.grader.as_ref().is_some_and(has_room);
+        let model = has_room(&self.model);
         let graded = if grader {
             self.for_grader.pop_front()
         } else {
             None
         };
         graded.or_else(|| {
-            if room(self.model.lane) {
+            if model {
                 self.for_model.pop_front()
             } else {
                 None
@@ -199,32 +266,21 @@ impl Work {
         })
     }
 
-    /// Takes up the next sample; none when no sample is left.
+    /// Takes up the next sample; none when no sample is left. Once the model is dead only those are
+    /// left that may lack nothing but a grade.
     pub(super) fn open_next(&mut self, task: usize) -> Option<Opened> {
-        let taken = match self.samples.take_next() {
-            Ok(taken) => taken?,
-            Err(error) => {
-                self.stop(error);
-                return None;
-            }
-        };
-        let (number, trail) = taken;
+        let taken = self.samples.take_next(self.model.dead.is_some());
+        let (number, trail) = taken.map_err(|error| self.fail(&error)).ok()??;
         let row = number % self.ids.len();
-        match (self.protocol.eval.sample)(&self.ids[row], &self.rows[row]) {
-            Ok(sample) => self.samples.open(number, Open { sample, trail }),
-            Err(error) => {
-                self.stop(error);
-                return None;
-            }
-        }
+        let sample = (self.protocol.eval.sample)(&self.ids[row], &self.rows[row]);
+        let sample = sample.map_err(|error| self.fail(&error)).ok()?;
+        self.samples.open(number, Open { sample, trail });
         let (lines, commit) = self.go_on(task, number, Vec::new(), None, None);
-        match lines.is_empty() {
-            true => {
-                self.n_uncommitted -= 1;
-                Some(Opened::Asks(commit.next))
-            }
-            false => Some(Opened::Ended(lines, commit)),
+        if lines.is_empty() {
+            self.n_uncommitted -= 1;
+            return Some(Opened::Asks(commit.next));
         }
+        Some(Opened::Ended(lines, commit))
     }
 
     /// A reply has come: the lines that record it, and what follows once they are on disk.
@@ -233,26 +289,40 @@ impl Work {
             reply,
             attempts,
             latency,
-            permit,
+            place,
         } = answer;
-        let usage = Some((ticket.slot.role(), reply.usage));
+        let config = &self.party(ticket).config;
+        let bill = Bill::new(
+            config,
+            reply.usage,
+            reply.cost,
+            reply.service_tier.as_deref(),
+        );
+        let usage = Some((ticket.slot.role(), bill));
         let key = self.key(ticket.sample);
         let (line, completion) = records::reply(key, ticket.slot, reply, attempts, latency);
         self.trail(ticket.sample).reply(ticket.slot, completion);
-        self.go_on(ticket.task, ticket.sample, line, usage, Some(permit))
+        self.go_on(ticket.task, ticket.sample, line, usage, Some(place))
     }
 
     /// The provider works on a request: it is fetched once its id is on disk.
-    pub(super) fn sent(&mut self, ticket: Ticket, id: String, permit: Permit) -> (Vec<u8>, Commit) {
+    pub(super) fn sent(&mut self, ticket: Ticket, id: String, place: Place) -> (Vec<u8>, Commit) {
         let line = records::sent(self.key(ticket.sample), ticket.slot, &id);
         self.trail(ticket.sample).sent(ticket.slot, id);
-        self.go_on(ticket.task, ticket.sample, line, None, permit)
+        self.go_on(ticket.task, ticket.sample, line, None, Some(place))
     }
 
-    /// The provider no longer knows of a request it worked on.
-    pub(super) fn lost(&mut self, ticket: Ticket, reason: &str) -> (Vec<u8>, Commit) {
+    /// What the provider worked on will never have an answer.
+    pub(super) fn lost(&mut self, ticket: Ticket, reason: &str, again: bool) -> (Vec<u8>, Commit) {
         let line = records::lost(self.key(ticket.sample), ticket.slot, reason);
-        self.trail(ticket.sample).lost();
+        let trail = self.trail(ticket.sample);
+        trail.lost();
+        if !again {
+            trail.failure = Some(Failure {
+                slot: ticket.slot,
+                error: reason.to_owned(),
+            });
+        }
         self.go_on(ticket.task, ticket.sample, line, None, None)
     }
 
@@ -272,13 +342,13 @@ impl Work {
         task: usize,
         sample: usize,
         mut lines: Vec<u8>,
-        usage: Option<(Role, Option<Tokens>)>,
-        permit: Permit,
+        usage: Option<(Role, Bill)>,
+        place: Option<Place>,
     ) -> (Vec<u8>, Commit) {
         let open = self.samples.get_mut(sample);
         let steps = next_steps(&self.protocol, &open.sample, &open.trail);
         let steps = steps.unwrap_or_else(|error| {
-            self.stop(error);
+            self.fail(&error);
             Vec::new()
         });
         let mut next = Vec::new();
@@ -294,11 +364,7 @@ impl Work {
                 }
             };
             let ticket = Ticket { task, sample, slot };
-            next.push(Request {
-                ticket,
-                errand,
-                permit: None,
-            });
+            next.push(Request { ticket, errand });
         }
         self.n_uncommitted += 1;
         (
@@ -309,36 +375,32 @@ impl Work {
                 usage,
                 next,
                 outcome,
-                permit,
+                place,
             },
         )
     }
 
     /// The lines of a commit are on disk: it takes effect. What it gives back is to be started at
-    /// once.
-    pub(super) fn committed(&mut self, commit: Commit) -> Vec<Request> {
+    /// once, in the place that it keeps.
+    pub(super) fn committed(&mut self, commit: Commit) -> Vec<(Request, Option<Place>)> {
         let Commit {
             usage,
             next,
             outcome,
-            mut permit,
+            mut place,
             sample,
             ..
         } = commit;
         self.n_uncommitted -= 1;
         self.changed = true;
-        if let Some((role, tokens)) = usage {
-            self.count_usage(role, tokens.as_ref());
+        if let Some((role, bill)) = usage {
+            self.count_bill(role, bill);
         }
         let mut at_once = Vec::new();
-        for mut request in next {
+        for request in next {
             match request.errand {
                 // The provider works on it, whatever else stops.
-                Errand::Fetch(_) => {
-                    request.permit = permit.take();
-                    at_once.push(request);
-                }
-                Errand::Ask(_) if self.is_stopped() => {}
+                Errand::Fetch(_) => at_once.push((request, place.take())),
                 Errand::Ask(_) => self.queue(request),
             }
         }
@@ -349,11 +411,13 @@ impl Work {
         at_once
     }
 
-    pub(super) fn count_usage(&mut self, role: Role, tokens: Option<&Tokens>) {
-        match role {
-            Role::Model => self.usage.model.add(tokens),
-            Role::Grader => self.usage.grader.add(tokens),
-        }
+    pub(super) fn count_bill(&mut self, role: Role, bill: Bill) {
+        let (usage, cost) = match role {
+            Role::Model => (&mut self.usage.model, &mut self.cost.model),
+            Role::Grader => (&mut self.usage.grader, &mut self.cost.grader),
+        };
+        usage.add(bill.tokens.as_ref());
+        cost.add(bill.dollars);
     }
 
     fn count(&mut self, outcome: &Outcome) {
@@ -379,6 +443,8 @@ impl Work {
         self.session.updated_at = now();
         task.counts = self.counts;
         task.usage = self.usage;
+        task.cost = self.cost;
+        task.waiting = self.waiting.clone();
         task.results = metrics::results(&self.counts);
         task.session = Some(self.session);
         let n_total = self.samples.n_total() as f64;
@@ -387,36 +453,42 @@ impl Work {
     }
 
     /// Gives the task its final status if nothing more will come; whether it has done so now.
-    pub(super) fn end(&mut self, task: &mut Task, drained: bool) -> bool {
+    /// `reason` is why the run was stopped, if that was not the user's wish.
+    pub(super) fn end(&mut self, task: &mut Task, drained: bool, reason: Option<&str>) -> bool {
         let is_quiet = self.n_in_flight == 0 && self.n_uncommitted == 0;
         let n_left = self.samples.n_total() as u64 - self.counts.done() - self.counts.errors();
-        if self.ended || !is_quiet || (n_left > 0 && !drained && !self.is_stopped()) {
+        let is_stuck =
+            self.model.dead.is_some() && self.samples.is_exhausted() && self.for_grader.is_empty();
+        let is_over = n_left == 0 || drained || is_stuck || self.is_over();
+        if self.ended || !is_quiet || !is_over {
             return false;
         }
         self.ended = true;
         self.changed = true;
+        self.waiting = None;
         self.update(task);
-        (task.status, task.error) = self.verdict(n_left);
+        (task.status, task.error) = self.verdict(n_left, reason);
         if task.status != TaskStatus::Interrupted {
             task.completed_at = Some(now());
         }
         let Counts {
             scored, correct, ..
         } = self.counts;
+        let Self { task_id, .. } = self;
         tracing::info!(
-            "{}: {}, {correct} of {scored} scored samples are right",
-            self.task_id,
+            "{task_id}: {}, {correct} of {scored} scored samples are right",
             task.status
         );
         true
     }
 
-    fn verdict(&self, n_left: u64) -> (TaskStatus, Option<String>) {
-        if let Some(why) = &self.stopped {
-            return (TaskStatus::Failed, Some(why.clone()));
-        }
+    fn verdict(&self, n_left: u64, reason: Option<&str>) -> (TaskStatus, Option<String>) {
         if n_left > 0 {
-            return (TaskStatus::Interrupted, None);
+            let dead = self.parties().find_map(|party| party.dead.as_ref());
+            return match self.broken.as_ref().or(dead) {
+                Some(why) => (TaskStatus::Failed, Some(why.clone())),
+                None => (TaskStatus::Interrupted, reason.map(str::to_owned)),
+            };
         }
         let n_errors = self.counts.errors();
         if n_errors == 0 {
@@ -435,7 +507,7 @@ impl Work {
     }
 
     /// The sample's id and epoch.
-    fn key(&self, number: usize) -> (&str, u32) {
+    pub(super) fn key(&self, number: usize) -> (&str, u32) {
         let n_rows = self.ids.len();
         (&self.ids[number % n_rows], (number / n_rows) as u32 + 1)
     }

@@ -61,6 +61,9 @@ impl Lock {
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
                 Err(TryLockError::WouldBlock) => match holder(path)? {
                     Some(holder) => bail!("task file `{}` is {}", path.display(), held_by(&holder)),
+                    None if Instant::now() > deadline + PATIENCE => {
+                        bail!("lock `{}` is held by another program", lock_path.display())
+                    }
                     None => thread::sleep(PAUSE), // it was let go just now
                 },
                 Err(TryLockError::Error(error)) => return Err(error).with_context(context),

@@ -42,10 +42,13 @@ fn completion(choice: &Value) -> Result<Completion, Failure> {
         return Err(unreadable(format!("`finish_reason` is `{broken}`")));
     }
     let message = &choice["message"];
+    if !message.is_object() {
+        return Err(unreadable("no `message`"));
+    }
     Ok(Completion {
-        text: content(&message["content"]),
+        text: content(&message["content"])?,
         finish_reason,
-        refusal: text(&message["refusal"]),
+        refusal: text(&message["refusal"]).filter(|refusal| !refusal.is_empty()),
     })
 }
 
@@ -61,15 +64,16 @@ fn without_choice(document: &Value) -> Result<Completion, Failure> {
     Err(unreadable("no `choices`"))
 }
 
-/// A string, or a list of parts whose texts are joined.
-fn content(value: &Value) -> String {
+/// A string, or a list of parts whose texts are joined; null is no text.
+fn content(value: &Value) -> Result<String, Failure> {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
+        Value::String(text) => Ok(text.clone()),
+        Value::Array(parts) => Ok(parts
             .iter()
             .filter_map(|part| part["text"].as_str())
-            .collect(),
-        _ => String::new(),
+            .collect()),
+        Value::Null => Ok(String::new()),
+        _ => Err(unreadable("`content` is neither text nor a list")),
     }
 }
 
@@ -243,7 +247,7 @@ mod tests {
             .expect_err("cut off")
             .to_string();
         assert!(
-            failure.starts_with("unreadable answer: not JSON: EOF"),
+            failure.starts_with("network: the answer breaks off: EOF"),
             "{failure}"
         );
     }
