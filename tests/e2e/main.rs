@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "test code")]
 
 mod bad_input;
+mod engine;
 mod failures;
 mod main_job;
 mod poll;

@@ -94,7 +94,8 @@ impl Lane {
         &self.endpoint
     }
 
-    pub(super) fn has_answered(&self) -> bool {
+    /// Whether the server has ever answered a request of this lane.
+    pub fn has_answered(&self) -> bool {
         self.state().has_answered
     }
 

@@ -269,20 +269,42 @@ impl Runner<'_> {
         }
     }
 
+    /// The next request, task by task in turn. Lanes come first that have less than their share of
+    /// the places in flight, so that slow ones cannot crowd out others; what is left goes to all that
+    /// have ever answered.
     fn next_in_turn(&mut self) -> Option<Request> {
-        for _ in 0..self.works.len() {
-            self.turn = (self.turn + 1) % self.works.len();
-            if let Some(request) = self.next_request(self.turn) {
-                return Some(request);
+        let n_lanes = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.dead().is_none())
+            .count()
+            .max(1);
+        let share = (self.settings.concurrent / n_lanes).max(1);
+        let limits: Vec<usize> = self
+            .lanes
+            .iter()
+            .map(|lane| match n_lanes == 1 || lane.has_answered() {
+                true => self.settings.concurrent,
+                false => share,
+            })
+            .collect();
+        let shares = vec![share; self.lanes.len()];
+        for limits in [shares, limits] {
+            for _ in 0..self.works.len() {
+                self.turn = (self.turn + 1) % self.works.len();
+                if let Some(request) = self.next_request(self.turn, &limits) {
+                    return Some(request);
+                }
             }
         }
         None
     }
 
-    /// The next request of this task that its lane has room for: grades first, they end samples.
-    fn next_request(&mut self, number: usize) -> Option<Request> {
+    /// The next request of this task whose lane has fewer under way than its limit: grades first, they
+    /// end samples.
+    fn next_request(&mut self, number: usize, limits: &[usize]) -> Option<Request> {
         let work = &mut self.works[number];
-        let room = |lane: usize| self.n_in_flight[lane] < self.settings.concurrent;
+        let room = |lane: usize| self.n_in_flight[lane] < limits[lane];
         // Answers wait for their grades in memory: no more of them than lanes can have in flight.
         let max_open = 4 * self.settings.concurrent;
         loop {
