@@ -10,6 +10,8 @@ mod classify;
 mod count;
 mod lane;
 mod pace;
+#[cfg(test)]
+mod simulated;
 mod window;
 
 pub use self::backoff::{Patience, backoff};
