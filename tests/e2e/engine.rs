@@ -402,11 +402,7 @@ fn under_all_faults_at_once_nothing_is_scored_wrong_and_nothing_journaled_asked_
                     == json!([record["sample"], record["epoch"], record["slot"]])
             })
         };
-        let last = records
-            .iter()
-            .filter(is_same)
-            .next_back()
-            .expect("was asked for");
+        let last = records.iter().rfind(is_same).expect("was asked for");
         assert_eq!(last.fate, Fate::Sent(200), "{record}");
     }
 }

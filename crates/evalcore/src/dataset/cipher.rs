@@ -32,11 +32,14 @@ pub fn encrypt(text: &str, password: &str) -> String {
 
 fn xor(bytes: &[u8], password: &str) -> Vec<u8> {
     let key = Sha256::digest(password);
-    bytes
-        .iter()
-        .zip(key.iter().cycle())
-        .map(|(byte, key)| byte ^ key)
-        .collect()
+    let mut text = bytes.to_vec();
+    for block in text.chunks_mut(key.len()) {
+        block
+            .iter_mut()
+            .zip(&key)
+            .for_each(|(byte, key)| *byte ^= key);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The part of a request that is waited for on top where a full bucket holds hardly more than one: at first and at
 /// most, by how much it grows after a refusal, and shrinks after an answer. In balance some 2 % are refused.
-const SLACK: (f64, f64) = (0.06, 1.0);
+const SLACK: (f64, f64) = (0.05, 1.0);
 const SLACK_GROWS: f64 = 1.25;
 const SLACK_SHRINKS: f64 = 0.995;
 
@@ -56,13 +56,10 @@ pub(super) struct Standing {
 }
 
 impl Mark {
-    /// A refusal with less than this left was for want of it. The server may count more tokens than we do.
-    pub(super) fn short_below(&self) -> f64 {
-        if self.amount > 1.0 {
-            1.5 * self.amount
-        } else {
-            self.amount
-        }
+    /// Whether the request was refused for want of more than `remaining`. Of tokens the server may count more than we.
+    pub(super) fn is_short(&self, remaining: u64) -> bool {
+        let enough = if self.amount > 1.0 { 1.5 } else { 1.0 };
+        (remaining as f64) < enough * self.amount
     }
 }
 
@@ -134,8 +131,6 @@ impl Bucket {
     /// that there is more: so a level that is too high comes down by every refusal.
     /// Gives what the server had less than expected.
     pub(super) fn correct(&mut self, standing: &Standing) -> f64 {
-        self.limit = (standing.limit as f64).max(1.0);
-        self.learn_capacity(standing);
         let Standing {
             mark,
             drawn_since: (surely, maybe),
@@ -148,15 +143,18 @@ impl Bucket {
         let then = self.level - since * self.per_second() + spilled;
         let least = then + surely;
         let most = then + maybe + if refused { mark.amount } else { 0.0 };
-        // The server rounds down, so a difference below 1 is none.
-        let missing = if least >= remaining + 1.0 {
-            least - remaining
-        } else {
-            (most - remaining).min(0.0)
-        };
+        // The server rounds down, so it may have nearly one more.
+        let too_much = (least - (remaining + 1.0)).max(0.0);
+        let missing = too_much + (most - remaining).min(0.0);
         self.level -= missing;
         self.learn_slack(standing);
         missing
+    }
+
+    /// Takes over what the server says of the size of its bucket, which no other request changes.
+    pub(super) fn resize(&mut self, standing: &Standing) {
+        self.limit = (standing.limit as f64).max(1.0);
+        self.learn_capacity(standing);
     }
 
     /// The rest and the time to fill up tell how much there is when full. A server's bucket holds any request that is
@@ -181,8 +179,7 @@ impl Bucket {
     /// A request that was refused although it was waited for came too early: it overtook, or others take as well.
     fn learn_slack(&mut self, standing: &Standing) {
         let Some(slack) = self.slack else { return };
-        let was_short =
-            standing.refused && (standing.remaining as f64) < standing.mark.short_below();
+        let was_short = standing.refused && standing.mark.is_short(standing.remaining);
         if !was_short {
             self.slack = Some((slack * SLACK_SHRINKS).max(SLACK.0));
         } else if standing.mark.serial > self.slack_since {

@@ -273,7 +273,8 @@ impl Lane {
             Err(Failure::Status(error)) if error.status == 429 => {
                 self.refused(turn, error, shared.patience.retry_for);
             }
-            Err(_) => self.failed(turn),
+            Err(Failure::Status(error)) => self.failed(turn, Some(&error.limits)),
+            Err(_) => self.failed(turn, None),
         }
     }
 }

@@ -257,8 +257,13 @@ impl Lane {
         );
     }
 
-    pub(super) fn failed(&self, turn: Turn) {
-        self.leave(self.state(), turn.seat, Word::Nothing);
+    /// Another error; the server may have said how its limits stand.
+    pub(super) fn failed(&self, turn: Turn, limits: Option<&RateLimits>) {
+        let mut state = self.state();
+        if let Some(limits) = limits {
+            state.pace.observe(&turn.ticket, limits);
+        }
+        self.leave(state, turn.seat, Word::Nothing);
     }
 
     fn leave(&self, mut state: MutexGuard<'_, State>, seat: Seat, word: Word) {

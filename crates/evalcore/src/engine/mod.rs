@@ -9,10 +9,13 @@ mod bucket;
 mod budget;
 mod call;
 mod classify;
+mod count;
 mod fetch;
 mod lane;
 mod pace;
 mod purse;
+#[cfg(test)]
+mod simulated;
 mod tries;
 mod window;
 

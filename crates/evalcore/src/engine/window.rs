@@ -188,3 +188,112 @@ impl Window {
         self.in_use = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Widths of `n` rounds a second apart, with more to ask than there is room for, against a server that takes
+    /// `limit` requests at once.
+    fn rounds(window: &mut Window, limit: u32, n: u64) -> Vec<u32> {
+        let round = |second| {
+            let width = window.width();
+            let places: Vec<Place> = std::iter::from_fn(|| window.enter()).collect();
+            assert_eq!(places.len(), width as usize);
+            for (i, place) in (1..).zip(places) {
+                let word = if i > limit {
+                    Word::Refused
+                } else {
+                    Word::Taken
+                };
+                window.leave(Duration::from_secs(second), place, word);
+            }
+            width
+        };
+        (0..n).map(round).collect()
+    }
+
+    fn enter(window: &mut Window, n: u32) -> Vec<Place> {
+        (0..n).map(|_| window.enter().unwrap()).collect()
+    }
+
+    #[test]
+    fn many_refusals_at_once_narrow_by_a_fifth_once() {
+        let mut window = Window::new(100, 100);
+        let (old, new) = (enter(&mut window, 60), enter(&mut window, 40));
+        for place in new {
+            window.leave(Duration::ZERO, place, Word::Refused);
+        }
+        assert_eq!(window.width(), 80);
+        // Those sent before it narrowed are no news, however late they come.
+        for place in old {
+            window.leave(Duration::from_secs(60), place, Word::Refused);
+        }
+        assert_eq!(window.width(), 80);
+        for (seconds, width) in [(60, 64), (60, 64), (61, 51)] {
+            let place = window.enter().unwrap();
+            window.leave(Duration::from_secs(seconds), place, Word::Refused);
+            assert_eq!(window.width(), width);
+        }
+    }
+
+    #[test]
+    fn window_that_is_not_in_use_does_not_widen() {
+        let mut window = Window::new(10, 100);
+        for _ in 0..1000 {
+            let place = window.enter().unwrap();
+            window.leave(Duration::ZERO, place, Word::Taken);
+        }
+        assert_eq!(window.width(), 10);
+        for word in [Word::Nothing, Word::Taken] {
+            for place in enter(&mut window, 10) {
+                window.leave(Duration::ZERO, place, word);
+            }
+        }
+        assert_eq!(window.width(), 11);
+    }
+
+    #[test]
+    fn window_is_never_wider_than_the_most_nor_narrower_than_one() {
+        let mut window = Window::new(500, 40);
+        assert_eq!(rounds(&mut window, u32::MAX, 50), [40; 50]);
+        let widths = rounds(&mut Window::new(1, 40), u32::MAX, 9);
+        assert_eq!(widths, [1, 2, 4, 8, 16, 32, 40, 40, 40]);
+        assert_eq!(rounds(&mut Window::new(0, 0), 0, 20), [1; 20]);
+    }
+
+    #[test]
+    fn a_limit_that_is_lifted_is_noticed() {
+        let mut window = Window::new(100, 100);
+        rounds(&mut window, 50, 200);
+        let widths = rounds(&mut window, u32::MAX, 300);
+        assert_eq!(widths.last(), Some(&100));
+    }
+
+    proptest! {
+        #[test]
+        fn window_comes_to_the_limit_and_stays(limit in 1..400_u32, max in 1..500_u32) {
+            let widths = rounds(&mut Window::new(max, max), limit, 600);
+            let limit = limit.min(max);
+            let below = widths.iter().position(|width| *width <= limit).unwrap();
+            let widths = &widths[below..];
+            prop_assert!(below <= 31, "{below} rounds to narrow");
+
+            // Never two rounds in a row above the limit, and at least 8 at or below it before it is tried again.
+            let above: Vec<usize> = (0..widths.len()).filter(|i| widths[*i] > limit).collect();
+            prop_assert!(above.windows(2).all(|pair| pair[1] - pair[0] > 8), "{above:?}");
+            // Only ever one above, and ever more seldom.
+            prop_assert!(widths.iter().all(|width| *width <= limit + 1));
+            prop_assert!(above.len() <= 8, "{above:?}");
+
+            // Down by a fifth, so never to one; and within a tenth nearly all of the time.
+            prop_assert!(widths.iter().all(|width| *width > 1 || limit == 1));
+            let tolerance = (limit / 10).max(1);
+            let near = |width: &&u32| width.abs_diff(limit) <= tolerance;
+            let settled = &widths[10..];
+            let n_near = settled.iter().filter(near).count();
+            prop_assert!(n_near * 20 >= settled.len() * 19, "{n_near} of {} near", settled.len());
+        }
+    }
+}

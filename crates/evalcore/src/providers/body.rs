@@ -1,8 +1,11 @@
 //! What the bodies of all APIs have in common: writing the request, reading the answer.
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::Failure;
+use crate::sample::Message;
 use crate::task::ModelConfig;
 
 /// A request's body in the making.
@@ -35,23 +38,59 @@ impl Body {
     }
 
     /// Adds the task's further fields, which win over those that are there, except that `fixed`
-    /// ones are refused.
+    /// ones are refused; and the conversation under `name`.
     pub(super) fn finish(
         mut self,
         config: &ModelConfig,
         fixed: &[&str],
+        name: &str,
+        turns: &[Turn<'_>],
     ) -> Result<Vec<u8>, Failure> {
         if let Some(name) = fixed
             .iter()
             .find(|name| config.extra_body.contains_key(**name))
         {
-            return Err(Failure::Unsendable {
-                reason: format!("`{name}` cannot be set in `extra_body`"),
-            });
+            let reason = format!("`{name}` cannot be set in `extra_body`");
+            return Err(Failure::Unsendable { reason });
         }
         merge(&mut self.0, &config.extra_body);
-        Ok(serde_json::to_vec(&self.0).expect("maps with keys of text are JSON"))
+        let mut bytes = Vec::with_capacity(4096);
+        let mut serializer = serde_json::Serializer::new(&mut bytes);
+        let written = serializer.serialize_map(None).and_then(|mut map| {
+            self.0
+                .iter()
+                .try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+            map.serialize_entry(name, turns)?;
+            map.end()
+        });
+        written.expect("maps with keys of text are JSON");
+        Ok(bytes)
     }
+}
+
+/// One message as the APIs take it. The text is borrowed: prompts are most of what is sent.
+#[derive(Debug, Serialize)]
+pub(super) struct Turn<'a> {
+    role: &'a str,
+    content: &'a str,
+}
+
+/// The conversation, its system message in the role that the model knows.
+pub(super) fn turns<'a>(
+    messages: impl IntoIterator<Item = &'a Message>,
+    system_role: &'a str,
+) -> Vec<Turn<'a>> {
+    let role = |message: &Message| match message.role {
+        "system" => system_role,
+        role => role,
+    };
+    messages
+        .into_iter()
+        .map(|it| Turn {
+            role: role(it),
+            content: &it.content,
+        })
+        .collect()
 }
 
 /// Objects in both are merged, so that `reasoning.summary` leaves `reasoning.effort` in place.
@@ -147,9 +186,12 @@ mod tests {
         let mut body = Body::new(&config);
         body.set("reasoning", json!({"effort": "low"}));
         let bytes = body
-            .finish(&config, &["model", "stream"])
+            .finish(&config, &["model", "stream"], "messages", &[])
             .map_err(|failure| failure.to_string())?;
-        Ok(serde_json::from_slice(&bytes).expect("JSON"))
+        let mut body: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let turns = body.as_object_mut().expect("an object").remove("messages");
+        assert_eq!(turns, Some(json!([])));
+        Ok(body)
     }
 
     #[test]

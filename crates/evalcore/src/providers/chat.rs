@@ -6,7 +6,7 @@ use serde_json::json;
 
 pub(super) use self::read::decode;
 use super::Failure;
-use super::body::Body;
+use super::body::{Body, turns};
 use super::endpoint::{is_openai, is_openrouter};
 use crate::sample::Message;
 use crate::task::{ModelConfig, TokenLimitField};
@@ -19,17 +19,11 @@ pub(super) fn request(
     messages: &[Message],
 ) -> Result<Vec<u8>, Failure> {
     let system_role = config.system_role.as_deref().unwrap_or("system");
-    let messages = messages.iter().map(|message| {
-        let role = match message.role {
-            "system" => system_role,
-            role => role,
-        };
-        json!({"role": role, "content": message.content})
-    });
     let mut body = Body::new(config);
-    body.set("messages", messages.collect::<Vec<_>>());
     body.set_some("temperature", config.temperature);
-    body.set_some(token_limit_name(base_url, config), config.max_tokens);
+    if let Some(limit) = config.max_tokens {
+        body.set(token_limit_name(base_url, config), limit);
+    }
     if let Some(effort) = config.reasoning_effort.as_deref() {
         match is_openrouter(base_url) {
             true => body.set("reasoning", json!({"effort": effort})),
@@ -38,7 +32,12 @@ pub(super) fn request(
     }
     body.set_some("service_tier", config.service_tier.as_deref());
     body.set_tools(config);
-    body.finish(config, &["model", "messages", "stream"])
+    body.finish(
+        config,
+        &["model", "messages", "stream"],
+        "messages",
+        &turns(messages, system_role),
+    )
 }
 
 fn token_limit_name(base_url: &str, config: &ModelConfig) -> &'static str {

@@ -35,6 +35,13 @@ impl RateLimits {
     /// `anthropic-ratelimit-requests-limit`. `now`, in Unix seconds, is what points in time are
     /// measured against.
     pub(super) fn read(headers: &HeaderMap, now: f64) -> Self {
+        // Most servers send none, and looking for each takes longer than looking for any.
+        if !headers
+            .keys()
+            .any(|name| name.as_str().contains("ratelimit"))
+        {
+            return Self::default();
+        }
         let text = |field: &str, what: &str| {
             header(headers, &format!("x-ratelimit-{field}-{what}"))
                 .or_else(|| header(headers, &format!("anthropic-ratelimit-{what}-{field}")))

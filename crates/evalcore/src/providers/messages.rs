@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::body::{Body, cost, count, parse, text, unreadable};
+use super::body::{Body, cost, count, parse, text, turns, unreadable};
 use super::failure::error_in_body;
 use super::{Failure, Reply, Trace};
 use crate::sample::{Completion, Message};
@@ -19,10 +19,7 @@ pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<
         .filter(is_system)
         .map(|message| message.content.as_str())
         .collect();
-    let turns = messages
-        .iter()
-        .filter(|message| !is_system(message))
-        .map(|message| json!({"role": message.role, "content": message.content}));
+    let others = messages.iter().filter(|message| !is_system(message));
     let mut body = Body::new(config);
     body.set(
         "max_tokens",
@@ -31,14 +28,18 @@ pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<
     if !system.is_empty() {
         body.set("system", system.join("\n\n"));
     }
-    body.set("messages", turns.collect::<Vec<_>>());
     body.set_some("temperature", config.temperature);
     if let Some(effort) = &config.reasoning_effort {
         body.set("output_config", json!({"effort": effort}));
     }
     body.set_some("service_tier", config.service_tier.as_deref());
     body.set_tools(config);
-    body.finish(config, &["model", "messages", "stream"])
+    body.finish(
+        config,
+        &["model", "messages", "stream"],
+        "messages",
+        &turns(others, "system"),
+    )
 }
 
 /// Reads the body of a success. Blocks other than text are no part of the answer.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::read::decode;
 use super::Failure;
-use super::body::{Body, unreadable};
+use super::body::{Body, turns, unreadable};
 use crate::sample::Message;
 use crate::task::ModelConfig;
 
@@ -28,15 +28,7 @@ const MAX_ID: usize = 1_024;
 /// otherwise.
 pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<u8>, Failure> {
     let system_role = config.system_role.as_deref().unwrap_or("developer");
-    let items = messages.iter().map(|message| {
-        let role = match message.role {
-            "system" => system_role,
-            role => role,
-        };
-        json!({"role": role, "content": message.content})
-    });
     let mut body = Body::new(config);
-    body.set("input", items.collect::<Vec<_>>());
     body.set_some("temperature", config.temperature);
     body.set_some("max_output_tokens", config.max_tokens);
     if let Some(effort) = &config.reasoning_effort {
@@ -51,7 +43,8 @@ pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<
         body.set("background", true);
     }
     body.set("store", config.background);
-    body.finish(config, &["model", "input", "stream", "background"])
+    let fixed = ["model", "input", "stream", "background"];
+    body.finish(config, &fixed, "input", &turns(messages, system_role))
 }
 
 /// Path of a background response. What was included in the request is left out here unless it is

@@ -99,7 +99,7 @@ async fn a_background_request_is_pending_as_soon_as_it_is_taken() {
         "content-type: application/json\r\n",
         "x-client-request-id: t/0/1/answer\r\n",
         "x-team: evals\r\n",
-        r#""background":true,"store":true}"#,
+        r#""background":true,"store":true,"#,
     ] {
         assert!(request.contains(part), "{part} in {request}");
     }
