@@ -9,6 +9,9 @@ use crate::text;
 /// The last second of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
+/// Lines given to one text that others wrote; the task file has all of it.
+pub(super) const MAX_LINES: usize = 3;
+
 /// `3m 12s`: the two largest units.
 pub(super) fn duration(seconds: f64) -> String {
     let seconds = seconds as u64;
@@ -77,17 +80,18 @@ pub(super) fn counted<T: Display + PartialEq + From<u8>>(counts: &[(T, &str)]) -
         .collect()
 }
 
-/// `s` for any number but one.
+/// `samples`, `searches`, `replies` for any number but one.
 pub(super) fn plural(name: &str, count: u64) -> String {
-    if count == 1 {
-        name.to_owned()
-    } else {
-        format!("{name}s")
+    match name.strip_suffix('y') {
+        _ if count == 1 => name.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if name.ends_with("ch") => format!("{name}es"),
+        None => format!("{name}s"),
     }
 }
 
 /// Puts `parts` on lines of at most `width` columns, each after `indent` spaces, with `separator`
-/// between two on one line. A part is never broken; one that is too wide is cut.
+/// between two on one line. A part is broken only where it is too wide for a line, as [`wrap`] does.
 pub(super) fn flow(
     screen: &mut String,
     indent: usize,
@@ -98,8 +102,15 @@ pub(super) fn flow(
     let room = width.saturating_sub(indent).max(1);
     let mut used = 0;
     for part in parts.iter().filter(|part| !part.is_empty()) {
-        let part = text::shorten(part, room);
-        let columns = text::columns(&part);
+        let columns = text::columns(part);
+        if columns > room {
+            if used > 0 {
+                screen.push('\n');
+            }
+            wrap(screen, indent, part, MAX_LINES, width);
+            used = 0;
+            continue;
+        }
         if used == 0 {
             screen.extend(std::iter::repeat_n(' ', indent));
         } else if used + text::columns(separator) + columns <= room {
@@ -110,7 +121,7 @@ pub(super) fn flow(
             screen.extend(std::iter::repeat_n(' ', indent));
             used = 0;
         }
-        screen.push_str(&part);
+        screen.push_str(part);
         used += columns;
     }
     if used > 0 {
@@ -212,6 +223,20 @@ mod tests {
         ];
         for (number, words) in amounts {
             assert_eq!(amount(number), words);
+        }
+    }
+
+    #[test]
+    fn one_is_singular_and_all_else_plural() {
+        for (name, names) in [
+            ("row", "rows"),
+            ("search", "searches"),
+            ("reply", "replies"),
+        ] {
+            assert_eq!(
+                (plural(name, 1), plural(name, 0)),
+                (name.into(), names.into())
+            );
         }
     }
 
