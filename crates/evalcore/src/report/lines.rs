@@ -1,17 +1,27 @@
 //! A [`Status`] as lines for a terminal: no colour, no control characters, never wider than asked
 //! for. What others wrote goes through [`text::printable`].
 
+use std::path::Path;
+
 use chrono::TimeZone;
 
 use super::spent;
 use super::status::{Status, TaskView};
 use super::table::{Table, accuracy, is_short, percent, sample_note, tally};
-use super::words::{MAX_LINES, about, clock, counted, duration, flow, plural, rate, wrap};
+use super::words::{
+    MAX_LINES, about, clock, counted, duration, flow, plural, rate, shell_word, wrap,
+};
 use crate::task::TaskStatus;
 use crate::text::{self, printable};
 
 /// Screens are laid out for this many columns where fewer are asked for.
 const MIN_WIDTH: usize = 20;
+
+/// Lines given to the runner, for a command with a long path in it.
+const RUNNER_LINES: usize = 5;
+
+/// The folder that `run` looks for a task file in when it is told none.
+pub const DEFAULT_FOLDER: &str = "async_results";
 
 /// The whole of `status`, each line ended, at most `width` columns (20 or more) wide; times of day
 /// are in `zone`.
@@ -62,6 +72,17 @@ pub fn fitted<Z: TimeZone>(status: &Status, width: usize, height: usize, zone: &
     screen.split_inclusive('\n').take(height).collect()
 }
 
+/// The command that works off `file`: `run`, with `--tasks` for a file out of the default folder.
+pub fn run_command(file: &str) -> String {
+    let folder = Path::new(file).parent();
+    let folder = folder.map(|folder| folder.strip_prefix(".").unwrap_or(folder));
+    if folder == Some(Path::new(DEFAULT_FOLDER)) {
+        "run".to_owned()
+    } else {
+        format!("run --tasks {}", shell_word(&printable(file)))
+    }
+}
+
 fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
     let mut screen = String::new();
     let file = printable(&status.file);
@@ -82,7 +103,7 @@ fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
         &mut screen,
         0,
         &format!("runner: {}", runner(status, zone)),
-        3,
+        RUNNER_LINES,
         width,
     );
     let summary = &status.summary;
@@ -124,18 +145,19 @@ fn runner<Z: TimeZone>(status: &Status, zone: &Z) -> String {
         });
         return format!("{pid} on {host}{since}");
     }
+    let run = run_command(&status.file);
     let why = if summary.total == 0 {
         return "none".to_owned();
     } else if summary.stale > 0 {
-        "the last one died; start `run` again to go on"
+        format!("the last one died; start `{run}` again to go on")
     } else if summary.pending == summary.total {
-        "start `run` to begin"
+        format!("start `{run}` to begin")
     } else if !status.all_ended {
-        "start `run` to go on"
+        format!("start `{run}` to go on")
     } else if summary.failed > 0 {
-        "all tasks have ended; `run` tries what failed again"
+        format!("all tasks have ended; `{run}` tries what failed again")
     } else {
-        "all tasks are completed"
+        "all tasks are completed".to_owned()
     };
     format!("none ({why})")
 }

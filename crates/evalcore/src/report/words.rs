@@ -1,5 +1,6 @@
 //! Numbers, times and lists in words, for a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use chrono::{DateTime, NaiveDateTime, TimeZone};
@@ -88,6 +89,16 @@ pub(super) fn plural(name: &str, count: u64) -> String {
         None if name.ends_with("ch") => format!("{name}es"),
         None => format!("{name}s"),
     }
+}
+
+/// `word` as a POSIX shell reads it: in quotes where it would take it apart.
+pub(super) fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "/._-+=:,@%".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
 /// Puts `parts` on lines of at most `width` columns, each after `indent` spaces, with `separator`
@@ -237,6 +248,19 @@ mod tests {
                 (plural(name, 1), plural(name, 0)),
                 (name.into(), names.into())
             );
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_back_the_word() {
+        let table = [
+            ("out/tasks_1.json", "out/tasks_1.json"),
+            ("my out/t.json", "'my out/t.json'"),
+            ("$HOME/it's", r"'$HOME/it'\''s'"),
+            ("", "''"),
+        ];
+        for (word, quoted) in table {
+            assert_eq!(shell_word(word), quoted);
         }
     }
 

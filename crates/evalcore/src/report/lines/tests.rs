@@ -334,6 +334,29 @@ fn a_wait_ends_with_the_runner() {
 }
 
 #[test]
+fn a_file_elsewhere_is_named_in_the_command() {
+    let table = [
+        ("async_results/tasks_1.json", "run"),
+        ("./async_results/tasks_1.json", "run"),
+        ("out/tasks_1.json", "run --tasks out/tasks_1.json"),
+        (
+            "/a/async_results/t.json",
+            "run --tasks /a/async_results/t.json",
+        ),
+        ("tasks 1.json", "run --tasks 'tasks 1.json'"),
+    ];
+    for (file, command) in table {
+        assert_eq!(run_command(file), command);
+    }
+    let mut status = status(json!({"a": {}, "b": {"status": "completed"}}), false);
+    status.file = "out/tasks_x.json".to_owned();
+    assert_eq!(
+        runner(&status, &Utc),
+        "none (start `run --tasks out/tasks_x.json` to go on)"
+    );
+}
+
+#[test]
 fn two_hundred_tasks_take_a_few_milliseconds() {
     let one = tasks()["browsecomp_gpt-4o_1"].clone();
     let many: serde_json::Map<_, _> = (0..200).map(|n| (n.to_string(), one.clone())).collect();
