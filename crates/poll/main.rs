@@ -19,9 +19,6 @@ use evalcore::text::printable;
 
 use crate::terminal::Output;
 
-/// Where `submit` puts task files by default.
-const FOLDER: &str = "async_results";
-
 /// The longest `--interval`: a day.
 const MAX_INTERVAL: f64 = 86_400.0;
 
@@ -83,7 +80,7 @@ fn main() -> ExitCode {
 fn poll(arguments: &Arguments) -> Result<()> {
     let path = match &arguments.file {
         Some(path) => path.clone(),
-        None => store::newest(Path::new(FOLDER))?,
+        None => store::newest(Path::new(lines::DEFAULT_FOLDER))?,
     };
     if !arguments.watch {
         let status = look(&path)?;
@@ -128,7 +125,10 @@ fn watch(path: &Path, arguments: &Arguments) -> Result<()> {
         let status = look(path)?;
         let footer = match status.waiting_for {
             _ if status.all_ended => Some("all tasks have ended".to_owned()),
-            Some(_) => Some("no runner: start `run`".to_owned()),
+            Some(_) => {
+                let run = lines::run_command(&status.file);
+                Some(format!("no runner: start `{run}`"))
+            }
             None => None,
         };
         output.show(&status, footer.as_deref())?;

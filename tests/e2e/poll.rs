@@ -215,6 +215,28 @@ fn json_is_one_document() {
 }
 
 #[test]
+fn a_file_elsewhere_is_named_in_the_command_to_start() {
+    let results = running();
+    let folder = results.folder.path().join("out");
+    fs::create_dir(&folder).expect("folder");
+    fs::rename(results.path(), folder.join("tasks_x.json")).expect("rename");
+    let shown = results.shown(&["--file", "out/tasks_x.json"]);
+    let expected = "none (the last one died; start `run --tasks out/tasks_x.json` again";
+    assert!(shown.contains(expected), "{shown}");
+    let mut command = results.command(&["--watch", "--file", "out/tasks_x.json"]);
+    let mut child = command.spawn().expect("poll runs");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let footer = "no runner: start `run --tasks out/tasks_x.json`";
+    assert!(
+        lines
+            .map(|line| line.expect("UTF-8"))
+            .any(|line| line == footer)
+    );
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+}
+
+#[test]
 fn errors_are_one_line_with_a_remedy() {
     let results = running();
     let error = |arguments: &[&str]| results.refused(arguments, 1);

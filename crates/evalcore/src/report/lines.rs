@@ -1,19 +1,27 @@
 //! A [`Status`] as lines for a terminal: no colour, no control characters, never wider than asked
 //! for. What others wrote goes through [`text::printable`].
 
+use std::path::Path;
+
 use chrono::TimeZone;
 
+use super::spent;
 use super::status::{Status, TaskView};
-use super::table::{Table, accuracy, is_short, percent, tally};
-use super::words::{about, amount, clock, counted, duration, flow, plural, rate, wrap};
-use crate::task::{TaskStatus, Usage};
+use super::table::{Table, accuracy, is_short, percent, sample_note, tally};
+use super::words::{
+    MAX_LINES, about, clock, counted, duration, flow, plural, rate, shell_word, wrap,
+};
+use crate::task::TaskStatus;
 use crate::text::{self, printable};
 
 /// Screens are laid out for this many columns where fewer are asked for.
 const MIN_WIDTH: usize = 20;
 
-/// Lines given to one error; the task file has all of it.
-const ERROR_LINES: usize = 3;
+/// Lines given to the runner, for a command with a long path in it.
+const RUNNER_LINES: usize = 5;
+
+/// The folder that `run` looks for a task file in when it is told none.
+pub const DEFAULT_FOLDER: &str = "async_results";
 
 /// The whole of `status`, each line ended, at most `width` columns (20 or more) wide; times of day
 /// are in `zone`.
@@ -58,9 +66,21 @@ pub fn fitted<Z: TimeZone>(status: &Status, width: usize, height: usize, zone: &
     let n_left = status.tasks.len() - tasks.len();
     if n_left > 0 {
         let note = format!("... and {n_left} more, for which the window is too low");
-        flow(&mut screen, 0, &[note], "", width);
+        screen.push_str(&text::shorten(&note, width));
+        screen.push('\n');
     }
     screen.split_inclusive('\n').take(height).collect()
+}
+
+/// The command that works off `file`: `run`, with `--tasks` for a file out of the default folder.
+pub fn run_command(file: &str) -> String {
+    let folder = Path::new(file).parent();
+    let folder = folder.map(|folder| folder.strip_prefix(".").unwrap_or(folder));
+    if folder == Some(Path::new(DEFAULT_FOLDER)) {
+        "run".to_owned()
+    } else {
+        format!("run --tasks {}", shell_word(&printable(file)))
+    }
 }
 
 fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
@@ -83,7 +103,7 @@ fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
         &mut screen,
         0,
         &format!("runner: {}", runner(status, zone)),
-        3,
+        RUNNER_LINES,
         width,
     );
     let summary = &status.summary;
@@ -103,6 +123,12 @@ fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
         _ => format!("{total} tasks: {parts}"),
     };
     wrap(&mut screen, 0, &line, 3, width);
+    let n_paid = status.tasks.iter().filter(|task| !task.cost.is_zero());
+    if n_paid.count() > 1 {
+        let n_replies = status.tasks.iter().map(n_replies).sum();
+        let cost = spent::cost("total cost", &summary.cost, n_replies);
+        flow(&mut screen, 0, &cost, " ", width);
+    }
     screen
 }
 
@@ -119,18 +145,19 @@ fn runner<Z: TimeZone>(status: &Status, zone: &Z) -> String {
         });
         return format!("{pid} on {host}{since}");
     }
+    let run = run_command(&status.file);
     let why = if summary.total == 0 {
         return "none".to_owned();
     } else if summary.stale > 0 {
-        "the last one died; start `run` again to go on"
+        format!("the last one died; start `{run}` again to go on")
     } else if summary.pending == summary.total {
-        "start `run` to begin"
+        format!("start `{run}` to begin")
     } else if !status.all_ended {
-        "start `run` to go on"
+        format!("start `{run}` to go on")
     } else if summary.failed > 0 {
-        "all tasks have ended; `run` tries what failed again"
+        format!("all tasks have ended; `{run}` tries what failed again")
     } else {
-        "all tasks are completed"
+        "all tasks are completed".to_owned()
     };
     format!("none ({why})")
 }
@@ -158,7 +185,8 @@ fn block<Z: TimeZone>(screen: &mut String, task: &TaskView, table: &Table, now: 
     let progress = progress
         .into_iter()
         .chain(tally(task))
-        .chain(accuracy(task));
+        .chain(accuracy(task))
+        .chain(sample_note(task));
     flow(screen, 2, &progress.collect::<Vec<_>>(), "  ", width);
     let outcomes = &task.outcomes;
     let model_errors = plural("model error", outcomes.model_error);
@@ -171,21 +199,21 @@ fn block<Z: TimeZone>(screen: &mut String, task: &TaskView, table: &Table, now: 
         (outcomes.truncated, "truncated"),
     ]);
     flow(screen, 2, &others, ", ", width);
-    let usage = [
-        tokens("tokens", &task.usage.model),
-        tokens("grader", &task.usage.grader),
-    ];
-    flow(screen, 2, &usage, "; ", width);
+    spent::tokens(screen, &task.usage, width);
+    let cost = spent::cost("cost", &task.cost, n_replies(task));
+    flow(screen, 2, &cost, " ", width);
     flow(screen, 2, &times(task, now, zone), ", ", width);
-    if let Some(error) = &task.error {
-        wrap(
-            screen,
-            2,
-            &format!("error: {}", printable(error)),
-            ERROR_LINES,
-            width,
-        );
+    for (name, words) in [("waiting", &task.waiting), ("error", &task.error)] {
+        if let Some(words) = words {
+            let line = format!("{name}: {}", printable(words));
+            wrap(screen, 2, &line, MAX_LINES, width);
+        }
     }
+}
+
+/// Replies of model and grader so far.
+fn n_replies(task: &TaskView) -> u64 {
+    task.usage.model.replies + task.usage.grader.replies
 }
 
 /// `[####------]`, full only when nothing is left.
@@ -193,20 +221,6 @@ fn bar(progress: f64, width: usize) -> String {
     let length = if width < 60 { 10 } else { 20 };
     let filled = ((progress / 100.0 * length as f64) as usize).min(length);
     format!("[{}{}]", "#".repeat(filled), "-".repeat(length - filled))
-}
-
-/// Empty when nothing was used.
-fn tokens(name: &str, usage: &Usage) -> String {
-    if usage.replies == 0 && usage.input_tokens == 0 && usage.output_tokens == 0 {
-        return String::new();
-    }
-    let at_least = if usage.replies_without_usage > 0 {
-        "at least "
-    } else {
-        ""
-    };
-    let (input, output) = (amount(usage.input_tokens), amount(usage.output_tokens));
-    format!("{name}: {at_least}{input} in, {output} out")
 }
 
 fn times<Z: TimeZone>(task: &TaskView, now: f64, zone: &Z) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! lock and the clock.
 
 pub mod lines;
+mod spent;
 pub mod status;
 mod table;
 mod words;

@@ -1,12 +1,14 @@
 //! Where the tasks of a file stand, as values.
 
+use std::iter::Sum;
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::dataset::Source;
 use crate::store::lock::Holder;
-use crate::task::{Counts, Session, Task, TaskFile, TaskStatus, TaskUsage};
+use crate::task::{Counts, Session, Task, TaskCost, TaskFile, TaskStatus, TaskUsage};
 
 /// Where the tasks of a file stand. Its JSON is what `poll --json` prints: these fields, in this
 /// order, with `null` for what is not known. Times are Unix seconds, durations are seconds.
@@ -18,7 +20,7 @@ pub struct Status {
     pub seen_at: f64,
     /// Who works on it.
     pub runner: Runner,
-    /// Tasks by status.
+    /// Tasks by status, and what they cost.
     pub summary: Summary,
     /// Every task is `completed` or `failed`; nothing will change unless `run` starts again.
     pub all_ended: bool,
@@ -41,8 +43,8 @@ pub struct Runner {
     pub since: Option<f64>,
 }
 
-/// Numbers of tasks by status.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// Numbers of tasks by status, and what all of them cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// All tasks: the sum of the next five.
     pub total: usize,
@@ -58,6 +60,21 @@ pub struct Summary {
     pub failed: usize,
     /// Of those marked as running, the ones whose runner died.
     pub stale: usize,
+    /// What all tasks cost so far.
+    pub cost: CostView,
+}
+
+/// What replies cost, over all runs of a task; zero in files of the older scripts, which count none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct CostView {
+    /// US dollars for the model under test, as far as known.
+    pub model_dollars: f64,
+    /// US dollars for the grader, as far as known.
+    pub grader_dollars: f64,
+    /// The sum of the two.
+    pub dollars: f64,
+    /// Replies, of model and grader, whose cost nobody can say; the sums leave them out.
+    pub replies_of_unknown_cost: u64,
 }
 
 /// Where one task stands.
@@ -73,6 +90,22 @@ pub struct TaskView {
     pub status: TaskStatus,
     /// Marked as running while nobody holds the lock: its runner died.
     pub stale: bool,
+    /// What its requests wait for, when there has been no news for a while; null unless a runner
+    /// works on it.
+    pub waiting: Option<String>,
+    /// The data set that the samples come from; null in files of the older scripts.
+    pub dataset: Option<DatasetView>,
+    /// Samples chosen from the data set.
+    pub n_samples: Option<usize>,
+    /// How often each sample is asked.
+    pub epochs: u32,
+    /// Where the prompts come from: `built-in`, the folder of the templates, or
+    /// `simple-evals: FOLDER`; null in files of the older scripts.
+    pub prompts: Option<String>,
+    /// Where the model's API is; null means the run's own default.
+    pub base_url: Option<String>,
+    /// The model that grades, by the name that requests carry; null when there is none.
+    pub grader: Option<String>,
     /// Percentage of samples that have an outcome, 0 to 100.
     pub progress: f64,
     /// Samples, times epochs, that have an outcome; null in files of the older scripts, which do
@@ -87,6 +120,8 @@ pub struct TaskView {
     pub outcomes: Counts,
     /// Tokens of the `model` and of the `grader`, over all runs of the task.
     pub usage: TaskUsage,
+    /// What these cost.
+    pub cost: CostView,
     /// Submission.
     pub created_at: Option<f64>,
     /// First request.
@@ -102,6 +137,15 @@ pub struct TaskView {
     pub remaining_seconds: Option<f64>,
     /// Why the task failed or stopped.
     pub error: Option<String>,
+}
+
+/// The data set of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DatasetView {
+    /// `sample` for the one that comes with the suite, a URL, or an absolute path.
+    pub source: String,
+    /// Rows in it.
+    pub rows: usize,
 }
 
 /// A share of right answers, with the number it stands on.
@@ -154,7 +198,44 @@ impl Summary {
             completed: count(TaskStatus::Completed),
             failed: count(TaskStatus::Failed),
             stale: tasks.iter().filter(|task| task.stale).count(),
+            cost: tasks.iter().map(|task| task.cost).sum(),
         }
+    }
+}
+
+impl CostView {
+    /// Nothing is known to have been spent, and no reply's cost is unknown.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<&TaskCost> for CostView {
+    fn from(cost: &TaskCost) -> Self {
+        Self {
+            model_dollars: cost.model.dollars,
+            grader_dollars: cost.grader.dollars,
+            dollars: cost.dollars(),
+            replies_of_unknown_cost: cost.n_unknown(),
+        }
+    }
+}
+
+impl Sum for CostView {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |sum, cost| Self {
+            model_dollars: sum.model_dollars + cost.model_dollars,
+            grader_dollars: sum.grader_dollars + cost.grader_dollars,
+            dollars: sum.dollars + cost.dollars,
+            replies_of_unknown_cost: sum.replies_of_unknown_cost + cost.replies_of_unknown_cost,
+        })
+    }
+}
+
+impl DatasetView {
+    /// It is the small one that comes with the suite: good for a try, no benchmark.
+    pub fn is_embedded(&self) -> bool {
+        self.source == Source::Sample.to_string()
     }
 }
 
@@ -178,12 +259,23 @@ fn view(task_id: &str, task: &Task, is_alive: bool, now: f64) -> TaskView {
         model: task.model_name.clone(),
         status: task.status,
         stale: is_running && !is_alive,
+        waiting: task.waiting.clone().filter(|_| is_running && is_alive),
+        dataset: task.dataset.as_ref().map(|dataset| DatasetView {
+            source: dataset.source.clone(),
+            rows: dataset.rows,
+        }),
+        n_samples: task.num_examples,
+        epochs: task.n_repeats,
+        prompts: task.prompts.as_ref().map(|prompts| prompts.source.clone()),
+        base_url: task.model_config.base_url.clone(),
+        grader: task.grader.as_ref().map(|grader| grader.model.clone()),
         progress: task.progress,
         done: is_counted.then(|| task.counts.done()),
         total,
         accuracy: accuracy(task),
         outcomes: task.counts,
         usage: task.usage,
+        cost: (&task.cost).into(),
         created_at: task.created_at,
         started_at: task.started_at,
         completed_at: task.completed_at,

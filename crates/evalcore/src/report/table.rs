@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::status::TaskView;
+use super::status::{DatasetView, TaskView};
 use super::words::plural;
 use crate::task::TaskStatus;
 use crate::text::{self, printable, shorten};
@@ -77,7 +77,9 @@ impl Table {
         let gap = self.label - label(task).len();
         line.extend(std::iter::repeat_n(' ', gap));
         let tally = format!("{:>1$}", tally(task).unwrap_or_default(), self.tally);
-        let figures = [Some(percent(task)), Some(tally), accuracy(task)];
+        // Without that word a toy score would look like a benchmark's.
+        let data = is_on_sample(task).then_some("embedded sample");
+        let figures = [Some(percent(task)), Some(tally), score(task, data)];
         for part in figures.into_iter().flatten() {
             if text::columns(&line) + 2 + part.len() > self.width {
                 break;
@@ -146,14 +148,40 @@ pub(super) fn tally(task: &TaskView) -> Option<String> {
 
 /// With the number of samples it stands on.
 pub(super) fn accuracy(task: &TaskView) -> Option<String> {
-    let accuracy = task.accuracy?;
+    score(task, None)
+}
+
+/// As [`accuracy`], with `data` as one more thing that it stands on.
+fn score(task: &TaskView, data: Option<&str>) -> Option<String> {
+    let Some(accuracy) = task.accuracy else {
+        let is_ended = task.total.is_some_and(|total| total > 0) && task.done == task.total;
+        return is_ended.then(|| "no score (n=0)".to_owned());
+    };
     let value = if (0.0..=1.0).contains(&accuracy.value) {
         format!("{:.1} %", accuracy.value * 100.0)
     } else {
         format!("{:.2}", accuracy.value) // an older script's score on a scale of its own
     };
-    Some(match accuracy.n {
-        Some(n) => format!("accuracy {value} (n={n})"),
-        None => format!("accuracy {value}"),
+    let mut basis: Vec<String> = accuracy.n.map(|n| format!("n={n}")).into_iter().collect();
+    if let (Some(_), Some(n_samples), 2..) = (accuracy.n, task.n_samples, task.epochs) {
+        let samples = plural("sample", n_samples as u64);
+        basis.push(format!("{n_samples} {samples} x {}", task.epochs));
+    }
+    basis.extend(data.map(str::to_owned));
+    Some(if basis.is_empty() {
+        format!("accuracy {value}")
+    } else {
+        format!("accuracy {value} ({})", basis.join(", "))
     })
+}
+
+/// Says so where the task runs on the data set that comes with the suite.
+pub(super) fn sample_note(task: &TaskView) -> Option<String> {
+    let dataset = task.dataset.as_ref().filter(|_| is_on_sample(task))?;
+    let rows = plural("row", dataset.rows as u64);
+    Some(format!("on the embedded sample of {} {rows}", dataset.rows))
+}
+
+fn is_on_sample(task: &TaskView) -> bool {
+    task.dataset.as_ref().is_some_and(DatasetView::is_embedded)
 }

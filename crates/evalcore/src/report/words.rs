@@ -1,5 +1,6 @@
 //! Numbers, times and lists in words, for a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use chrono::{DateTime, NaiveDateTime, TimeZone};
@@ -8,6 +9,9 @@ use crate::text;
 
 /// The last second of the year 9999.
 const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// Lines given to one text that others wrote; the task file has all of it.
+pub(super) const MAX_LINES: usize = 3;
 
 /// `3m 12s`: the two largest units.
 pub(super) fn duration(seconds: f64) -> String {
@@ -77,17 +81,28 @@ pub(super) fn counted<T: Display + PartialEq + From<u8>>(counts: &[(T, &str)]) -
         .collect()
 }
 
-/// `s` for any number but one.
+/// `samples`, `searches`, `replies` for any number but one.
 pub(super) fn plural(name: &str, count: u64) -> String {
-    if count == 1 {
-        name.to_owned()
-    } else {
-        format!("{name}s")
+    match name.strip_suffix('y') {
+        _ if count == 1 => name.to_owned(),
+        Some(stem) => format!("{stem}ies"),
+        None if name.ends_with("ch") => format!("{name}es"),
+        None => format!("{name}s"),
     }
 }
 
+/// `word` as a POSIX shell reads it: in quotes where it would take it apart.
+pub(super) fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "/._-+=:,@%".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
 /// Puts `parts` on lines of at most `width` columns, each after `indent` spaces, with `separator`
-/// between two on one line. A part is never broken; one that is too wide is cut.
+/// between two on one line. A part is broken only where it is too wide for a line, as [`wrap`] does.
 pub(super) fn flow(
     screen: &mut String,
     indent: usize,
@@ -98,8 +113,15 @@ pub(super) fn flow(
     let room = width.saturating_sub(indent).max(1);
     let mut used = 0;
     for part in parts.iter().filter(|part| !part.is_empty()) {
-        let part = text::shorten(part, room);
-        let columns = text::columns(&part);
+        let columns = text::columns(part);
+        if columns > room {
+            if used > 0 {
+                screen.push('\n');
+            }
+            wrap(screen, indent, part, MAX_LINES, width);
+            used = 0;
+            continue;
+        }
         if used == 0 {
             screen.extend(std::iter::repeat_n(' ', indent));
         } else if used + text::columns(separator) + columns <= room {
@@ -110,7 +132,7 @@ pub(super) fn flow(
             screen.extend(std::iter::repeat_n(' ', indent));
             used = 0;
         }
-        screen.push_str(&part);
+        screen.push_str(part);
         used += columns;
     }
     if used > 0 {
@@ -212,6 +234,33 @@ mod tests {
         ];
         for (number, words) in amounts {
             assert_eq!(amount(number), words);
+        }
+    }
+
+    #[test]
+    fn one_is_singular_and_all_else_plural() {
+        for (name, names) in [
+            ("row", "rows"),
+            ("search", "searches"),
+            ("reply", "replies"),
+        ] {
+            assert_eq!(
+                (plural(name, 1), plural(name, 0)),
+                (name.into(), names.into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_back_the_word() {
+        let table = [
+            ("out/tasks_1.json", "out/tasks_1.json"),
+            ("my out/t.json", "'my out/t.json'"),
+            ("$HOME/it's", r"'$HOME/it'\''s'"),
+            ("", "''"),
+        ];
+        for (word, quoted) in table {
+            assert_eq!(shell_word(word), quoted);
         }
     }
 

@@ -212,6 +212,150 @@ gpqa        gpt-4o     failed       0%     0/448
     assert_eq!(fitted(&status(tasks(), true), 80, 7, &Utc), expected);
 }
 
+/// A paid run on the embedded sample that waits, one that nothing is known of, and one that is free.
+fn paid_tasks() -> Value {
+    let sample = json!({"name": "browsecomp", "source": "sample", "sha256": "", "rows": 10});
+    json!({
+        "a": {
+            "format": 1, "eval_name": "browsecomp", "model_name": "o3", "status": "running",
+            "num_examples": 10, "n_repeats": 3, "progress": 100.0, "dataset": sample,
+            "started_at": NOW - 190.0,
+            "counts": {"scored": 30, "correct": 12, "incorrect": 18},
+            "usage": {
+                "model": {"replies": 30, "replies_without_usage": 1, "input_tokens": 1_234_567,
+                    "output_tokens": 345_678, "searches": 34},
+                "grader": {"replies": 30, "input_tokens": 99_900, "output_tokens": 812}},
+            "cost": {"model": {"dollars": 1.0}, "grader": {"dollars": 0.23}},
+            "waiting": "o3: waiting 34 s: HTTP 429 \u{1b}[31mtoo many requests, slow down\u{1b}[0m",
+        },
+        "b": {
+            "format": 1, "eval_name": "browsecomp", "model_name": "llama", "status": "completed",
+            "num_examples": 12, "progress": 100.0, "started_at": NOW - 100.0,
+            "completed_at": NOW - 40.0, "counts": {"refused": 12},
+            "usage": {"model": {"replies": 12, "replies_without_usage": 12}},
+            "cost": {"model": {"replies_of_unknown_cost": 12}},
+        },
+        "c": {
+            "format": 1, "eval_name": "browsecomp", "model_name": "mock", "status": "completed",
+            "num_examples": 1, "progress": 100.0, "dataset": sample, "started_at": NOW - 100.0,
+            "completed_at": NOW - 40.0, "counts": {"scored": 1, "correct": 1},
+            "usage": {"model": {"replies": 1, "input_tokens": 9, "output_tokens": 1, "searches": 1}},
+        },
+    })
+}
+
+#[test]
+fn what_was_run_and_what_it_cost_at_80_columns() {
+    let expected = "\
+async_results/tasks_20261123_065500.json
+runner: pid 1234 on myhost, since 06:55:00 (3m 12s)
+3 tasks: 1 running, 2 completed
+total cost: $1.23 and 12 replies of unknown cost
+
+browsecomp  o3     running
+  [####################]  100%  30/30  accuracy 40.0 % (n=30, 10 samples x 3)
+  on the embedded sample of 10 rows
+  tokens: at least 1.2M in, 345.7k out, 34 searches; grader: 99.9k in, 812 out
+  cost: $1.23 (model $1.00, grader $0.23)
+  started 06:55:02, running for 3m 10s
+  waiting: o3: waiting 34 s: HTTP 429 too many requests, slow down
+
+browsecomp  llama  completed
+  [####################]  100%  12/12  no score (n=0)
+  12 refused
+  tokens: not reported
+  cost: unknown
+  started 06:56:32, took 1m 00s
+
+browsecomp  mock   completed
+  [####################]  100%  1/1  accuracy 100.0 % (n=1)
+  on the embedded sample of 10 rows
+  tokens: 9 in, 1 out, 1 search
+  started 06:56:32, took 1m 00s
+";
+    assert_eq!(screen(&status(paid_tasks(), true), 80, &Utc), expected);
+}
+
+#[test]
+fn what_was_run_and_what_it_cost_at_40_columns() {
+    let mut tasks = paid_tasks();
+    for id in ["b", "c"] {
+        tasks.as_object_mut().expect("tasks").remove(id);
+    }
+    tasks["a"]["num_examples"] = json!(1000);
+    let expected = "\
+async_results/tasks_20261123_065500.json
+runner: pid 1234 on myhost, since
+  06:55:00 (3m 12s)
+1 task: running
+
+browsecomp  o3  running
+  [##########]  100%  30/3000
+  accuracy 40.0 % (n=30, 1000 samples x
+    3)
+  on the embedded sample of 10 rows
+  tokens: at least 1.2M in, 345.7k out
+  34 searches
+  grader: 99.9k in, 812 out
+  cost: $1.23
+  (model $1.00, grader $0.23)
+  started 06:55:02, running for 3m 10s
+  waiting: o3: waiting 34 s: HTTP 429
+    too many requests, slow down
+";
+    assert_eq!(screen(&status(tasks, true), 40, &Utc), expected);
+}
+
+#[test]
+fn a_toy_score_in_one_line_says_that_it_is_one_or_is_left_out() {
+    let mut tasks = paid_tasks();
+    tasks.as_object_mut().expect("tasks").remove("b");
+    let status = status(tasks, true);
+    let rows = |width| -> Vec<String> {
+        let screen = fitted(&status, width, 8, &Utc);
+        screen.lines().skip(4).map(str::to_owned).collect()
+    };
+    let expected = [
+        "browsecomp  o3    running    100%  30/30  accuracy 40.0 % (n=30, 10 samples x 3, embedded sample)",
+        "browsecomp  mock  completed  100%    1/1  accuracy 100.0 % (n=1, embedded sample)",
+    ];
+    assert_eq!(rows(100), expected);
+    let expected = [
+        "browsecomp  o3    running    100%  30/30",
+        "browsecomp  mock  completed  100%    1/1",
+    ];
+    assert_eq!(rows(80), expected);
+}
+
+#[test]
+fn a_wait_ends_with_the_runner() {
+    let shown = screen(&status(paid_tasks(), false), 80, &Utc);
+    assert!(!shown.contains("waiting"), "{shown}");
+}
+
+#[test]
+fn a_file_elsewhere_is_named_in_the_command() {
+    let table = [
+        ("async_results/tasks_1.json", "run"),
+        ("./async_results/tasks_1.json", "run"),
+        ("out/tasks_1.json", "run --tasks out/tasks_1.json"),
+        (
+            "/a/async_results/t.json",
+            "run --tasks /a/async_results/t.json",
+        ),
+        ("tasks 1.json", "run --tasks 'tasks 1.json'"),
+    ];
+    for (file, command) in table {
+        assert_eq!(run_command(file), command);
+    }
+    let mut status = status(json!({"a": {}, "b": {"status": "completed"}}), false);
+    status.file = "out/tasks_x.json".to_owned();
+    assert_eq!(
+        runner(&status, &Utc),
+        "none (start `run --tasks out/tasks_x.json` to go on)"
+    );
+}
+
 #[test]
 fn two_hundred_tasks_take_a_few_milliseconds() {
     let one = tasks()["browsecomp_gpt-4o_1"].clone();
@@ -234,12 +378,15 @@ proptest! {
         score in any::<f64>(),
     ) {
         let mut tasks = tasks();
-        tasks["gpqa_gpt-4o_4"]["eval_name"] = json!(eval);
-        tasks["gpqa_gpt-4o_4"]["error"] = json!(error);
+        tasks["gpqa_gpt-4o_4"]["eval_name"] = json!(&eval);
+        tasks["gpqa_gpt-4o_4"]["error"] = json!(&error);
         tasks["mmlu_openai/o3_2"]["model_name"] = json!(model);
         tasks["mmlu_openai/o3_2"]["status"] = json!("interrupted");
         tasks["mmlu_openai/o3_2"]["results"] = json!({"score": score});
-        let status = status(tasks, width % 2 == 0);
+        tasks["a"] = paid_tasks()["a"].clone();
+        tasks["a"]["waiting"] = json!(error);
+        let mut status = status(tasks, width % 2 == 0);
+        status.file = eval;
         let low = fitted(&status, width, height, &Utc);
         prop_assert!(low.lines().count() <= height);
         for line in screen(&status, width, &Utc).lines().chain(low.lines()) {
