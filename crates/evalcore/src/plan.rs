@@ -110,6 +110,11 @@ pub async fn plan(
         .map(|name| pair(name, wish, registry))
         .collect::<Result<Vec<_>>>()?;
     warnings.extend(model_warnings(&pairs, wish, registry, today));
+    if let Some(dir) = &wish.prompts {
+        let specs = evals::EVALS.iter().flat_map(|eval| eval.templates);
+        let known: Vec<_> = specs.map(|spec| spec.name).collect();
+        Prompts::check_names(dir, &known)?;
+    }
     let mut file = TaskFile::default();
     for eval in evals {
         let prompts = Prompts::load(eval.templates, wish.prompts.as_deref())?;
