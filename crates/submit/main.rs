@@ -41,15 +41,15 @@ struct Flags {
     models: Vec<String>,
 
     /// How many samples to draw from the data set, or `all`
-    #[arg(long, value_name = "N", default_value = "10", value_parser = limit)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = limit, allow_negative_numbers = true)]
     limit: Limit,
 
     /// Seed of the draw; 0 draws the samples that openai/simple-evals draws
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, allow_negative_numbers = true)]
     seed: u64,
 
     /// How often each sample is asked (epochs)
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     n_repeats: u32,
 
     /// Where task files go
@@ -91,12 +91,12 @@ struct Flags {
 
     /// Sampling temperature for the models, 0 to 2 [default: what the model's entry says, else not
     /// sent]
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
     temperature: Option<f64>,
 
     /// Limit on output tokens for the models, reasoning included [default: what the model's entry
     /// says, else not sent]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     max_tokens: Option<u32>,
 
     /// A system message for the models [default: what the model's entry says, else none]
@@ -139,6 +139,11 @@ fn limit(text: &str) -> Result<Limit, String> {
         (_, Ok(limit)) => Ok(Limit(Some(limit))),
         _ => Err("give a number from 1, or `all`".into()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
