@@ -1,12 +1,13 @@
 //! From what the user asks for to tasks: everything is resolved and checked before anything is
 //! written.
 
+mod warnings;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use indexmap::IndexSet;
 
 use crate::clock::unix_now;
 use crate::dataset::{self, Source};
@@ -109,7 +110,7 @@ pub async fn plan(
         .into_iter()
         .map(|name| pair(name, wish, registry))
         .collect::<Result<Vec<_>>>()?;
-    warnings.extend(model_warnings(&pairs, wish, registry, today));
+    warnings.extend(warnings::warnings(&pairs, wish, registry, today));
     if let Some(dir) = &wish.prompts {
         let specs = evals::EVALS.iter().flat_map(|eval| eval.templates);
         let known: Vec<_> = specs.map(|spec| spec.name).collect();
@@ -179,26 +180,6 @@ fn pair(name: &str, wish: &Wish, registry: &Registry) -> Result<Pair> {
         model: registry.config_with(name, &settings)?,
         grader: registry.grader(wish.grader.as_deref(), name, grader_url)?,
     })
-}
-
-/// What is to be known of the models, each told once.
-fn model_warnings(
-    pairs: &[Pair],
-    wish: &Wish,
-    registry: &Registry,
-    today: NaiveDate,
-) -> IndexSet<String> {
-    let models = pairs
-        .iter()
-        .flat_map(|pair| registry.warnings(&pair.name, &pair.model, today));
-    let graders = pairs.iter().flat_map(|pair| {
-        let name = models::grader_name(wish.grader.as_deref(), &pair.name);
-        let warnings = registry.warnings(name, &pair.grader, today);
-        warnings
-            .into_iter()
-            .map(|warning| format!("grader: {warning}"))
-    });
-    models.chain(graders).collect()
 }
 
 /// Finds the data set, draws the samples, and makes sure that each can be read.
