@@ -1,6 +1,9 @@
 //! `submit`: flags to plan to task file.
 
+mod estimate;
 mod list;
+mod summary;
+mod words;
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -9,10 +12,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use evalcore::models::Registry;
-use evalcore::plan::{Plan, Wish, plan};
+use evalcore::plan::{Wish, plan};
 use evalcore::{dataset, store, text};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::Value;
 
 /// Write down evaluation tasks: one per eval and model, in a new file that `run` works off.
 ///
@@ -41,15 +44,15 @@ struct Flags {
     models: Vec<String>,
 
     /// How many samples to draw from the data set, or `all`
-    #[arg(long, value_name = "N", default_value = "10", value_parser = limit)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = limit, allow_negative_numbers = true)]
     limit: Limit,
 
     /// Seed of the draw; 0 draws the samples that openai/simple-evals draws
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, allow_negative_numbers = true)]
     seed: u64,
 
     /// How often each sample is asked (epochs)
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     n_repeats: u32,
 
     /// Where task files go
@@ -91,12 +94,12 @@ struct Flags {
 
     /// Sampling temperature for the models, 0 to 2 [default: what the model's entry says, else not
     /// sent]
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
     temperature: Option<f64>,
 
     /// Limit on output tokens for the models, reasoning included [default: what the model's entry
     /// says, else not sent]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     max_tokens: Option<u32>,
 
     /// A system message for the models [default: what the model's entry says, else none]
@@ -107,6 +110,10 @@ struct Flags {
     /// of these [default: what the model's entry says, else not sent]
     #[arg(long, value_name = "EFFORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reasoning_effort: Option<String>,
+
+    /// Show what this will probably take in requests, tokens and dollars, and write no task
+    #[arg(long)]
+    estimate: bool,
 
     /// Show the evals there are, and write nothing
     #[arg(long)]
@@ -124,6 +131,7 @@ struct Flags {
 const EXAMPLES: &str = "\
 Examples:
   submit --models mock/p80,mock/p50            a rehearsal: no key, no network, no cost
+  submit --eval browsecomp --models gpt-4o --limit 10 --estimate
   submit --eval browsecomp --models gpt-4o --limit 10
   submit --models llama3.3 --base-url http://localhost:11434/v1 --grader llama3.3
 
@@ -139,6 +147,11 @@ fn limit(text: &str) -> Result<Limit, String> {
         (_, Ok(limit)) => Ok(Limit(Some(limit))),
         _ => Err("give a number from 1, or `all`".into()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
@@ -183,6 +196,7 @@ fn submit(flags: Flags) -> Result<()> {
         max_tokens: flags.max_tokens,
         system_message: flags.system_message,
         reasoning_effort: flags.reasoning_effort,
+        estimate: flags.estimate,
     };
     let cache_dir = dataset::default_cache_dir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -202,14 +216,20 @@ fn submit(flags: Flags) -> Result<()> {
     for warning in &plan.warnings {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
+    if flags.estimate {
+        return match flags.json {
+            true => write_json(&estimate::json(&plan)),
+            false => write(&estimate::text(&plan)),
+        };
+    }
     let created = store::create(&flags.output_dir, &plan.file, now)?;
     if let Some(warning) = &created.warning {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     let next = next_command(&flags.output_dir, &created.path, created.warning.is_none());
     match flags.json {
-        true => print_json(&plan, &created.path, &next),
-        false => print_text(&plan, &created.path, &next),
+        true => write_json(&summary::json(&plan, &created.path, &next)),
+        false => write(&summary::text(&plan, &created.path, &next)),
     }
 }
 
@@ -256,51 +276,7 @@ fn next_command(output_dir: &Path, task_file: &Path, is_latest: bool) -> String 
     }
 }
 
-fn print_text(plan: &Plan, path: &Path, next: &str) -> Result<()> {
-    let mut text = format!("wrote {}\n", path.display());
-    let width = plan.file.tasks.keys().map(String::len).max().unwrap_or(0);
-    let (mut n_model, mut n_grader) = (0, 0);
-    for task in plan.file.tasks.values() {
-        let (model, grader) = Plan::n_requests(task);
-        n_model += model;
-        n_grader += grader;
-        let epochs = match task.n_repeats {
-            1 => String::new(),
-            n => format!(" x {n} epochs"),
-        };
-        let samples = task.num_examples.unwrap_or(0);
-        text += &format!("  {:width$}  {samples} samples{epochs}\n", task.task_id);
-    }
-    text += &format!(
-        "this means {} requests: {n_model} to models",
-        n_model + n_grader
-    );
-    if n_grader > 0 {
-        text += &format!(", {n_grader} to graders");
-    }
-    text += &format!("\nnext: {next}\n  or: nohup {next} --concurrent 10 &\n");
-    write(&text)
-}
-
-fn print_json(plan: &Plan, path: &Path, next: &str) -> Result<()> {
-    let tasks: Vec<_> = plan
-        .file
-        .tasks
-        .values()
-        .map(|task| {
-            let (model, grader) = Plan::n_requests(task);
-            json!({
-                "task_id": task.task_id,
-                "eval_name": task.eval_name,
-                "model_name": task.model_name,
-                "num_examples": task.num_examples,
-                "n_repeats": task.n_repeats,
-                "n_requests": {"model": model, "grader": grader},
-            })
-        })
-        .collect();
-    let document =
-        json!({"task_file": path, "tasks": tasks, "warnings": plan.warnings, "next": next});
+fn write_json(document: &Value) -> Result<()> {
     write(&format!("{document:#}\n"))
 }
 

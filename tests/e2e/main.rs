@@ -7,4 +7,5 @@ mod failures;
 mod main_job;
 mod poll;
 mod stopping;
+mod submit;
 mod support;

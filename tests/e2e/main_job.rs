@@ -9,12 +9,9 @@ use crate::support::{N_SAMPLE, POLL, TestDir, server, shared_data};
 fn a_rehearsal_needs_no_key_and_no_network() {
     let dir = TestDir::new();
     let submitted = dir.submit("--models mock/p100,mock/p0");
-    assert!(
-        submitted
-            .stdout
-            .contains("40 requests: 20 to models, 20 to graders"),
-        "{submitted:?}"
-    );
+    let requests = "this means 40 requests:\n  10 to mock/p100, built in\n  10 to mock/p0, built in\n  \
+                    20 to grader mock/grader, built in\n";
+    assert!(submitted.stdout.contains(requests), "{submitted:?}");
     let ran = dir.run("");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let accuracies: Vec<Value> = dir

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod dataset;
 pub mod engine;
+pub mod estimate;
 pub mod evals;
 pub mod http;
 pub mod journal;

@@ -1,18 +1,21 @@
 //! From what the user asks for to tasks: everything is resolved and checked before anything is
 //! written.
 
+mod warnings;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
-use indexmap::IndexSet;
 
 use crate::clock::unix_now;
 use crate::dataset::{self, Source};
+use crate::estimate::{Estimate, estimate};
 use crate::evals::{self, Eval, Scorer};
 use crate::models::{self, Registry, Settings};
 use crate::prompts::Prompts;
+use crate::sample::{Role, Sample};
 use crate::store;
 use crate::task::{DatasetRecord, FORMAT, ModelConfig, Selection, Task, TaskFile, TaskStatus};
 
@@ -49,6 +52,8 @@ pub struct Wish {
     pub system_message: Option<String>,
     /// Reasoning effort for models.
     pub reasoning_effort: Option<String>,
+    /// Whether to estimate what the tasks will take.
+    pub estimate: bool,
 }
 
 /// Tasks ready to be written.
@@ -58,6 +63,23 @@ pub struct Plan {
     pub file: TaskFile,
     /// What the user should know about them.
     pub warnings: Vec<String>,
+    /// What each will take, in their order; empty unless it was wished for.
+    pub estimates: Vec<Estimate>,
+}
+
+/// Requests of one kind that a plan means.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Requests<'a> {
+    /// How many, if nothing has to be asked twice.
+    pub n: u64,
+    /// Model or grader.
+    pub role: Role,
+    /// The name that the user gave the model; a grader's as requests carry it.
+    pub name: &'a str,
+    /// The name that requests carry.
+    pub model: &'a str,
+    /// Where it is asked; none for the run's own default.
+    pub base_url: Option<&'a str>,
 }
 
 impl Plan {
@@ -71,6 +93,44 @@ impl Plan {
                 0
             },
         )
+    }
+
+    /// Who is asked how often, and where: models first, then graders, each in the order of the tasks.
+    pub fn requests(&self) -> Vec<Requests<'_>> {
+        let tasks = self.file.tasks.values();
+        let models = tasks.clone().map(|task| {
+            let (n, _) = Self::n_requests(task);
+            requests(n, Role::Model, &task.model_name, &task.model_config)
+        });
+        let graders = tasks.filter_map(|task| {
+            let config = task.grader.as_ref()?;
+            let (_, n) = Self::n_requests(task);
+            Some(requests(n, Role::Grader, &config.model, config))
+        });
+        let mut all: Vec<Requests<'_>> = Vec::new();
+        for requests in models.chain(graders) {
+            let same = all.iter_mut().find(|other| {
+                Requests {
+                    n: requests.n,
+                    ..**other
+                } == requests
+            });
+            match same {
+                Some(same) => same.n += requests.n,
+                None => all.push(requests),
+            }
+        }
+        all
+    }
+}
+
+fn requests<'a>(n: u64, role: Role, name: &'a str, config: &'a ModelConfig) -> Requests<'a> {
+    Requests {
+        n,
+        role,
+        name,
+        model: &config.model,
+        base_url: config.base_url.as_deref(),
     }
 }
 
@@ -109,12 +169,18 @@ pub async fn plan(
         .into_iter()
         .map(|name| pair(name, wish, registry))
         .collect::<Result<Vec<_>>>()?;
-    warnings.extend(model_warnings(&pairs, wish, registry, today));
+    warnings.extend(warnings::warnings(&pairs, wish, registry, today));
+    if let Some(dir) = &wish.prompts {
+        let specs = evals::EVALS.iter().flat_map(|eval| eval.templates);
+        let known: Vec<_> = specs.map(|spec| spec.name).collect();
+        Prompts::check_names(dir, &known)?;
+    }
     let mut file = TaskFile::default();
+    let mut estimates = Vec::new();
     for eval in evals {
         let prompts = Prompts::load(eval.templates, wish.prompts.as_deref())?;
         prompts.compile(eval.templates)?;
-        let (dataset, selection, n_samples) =
+        let (dataset, selection, samples) =
             choose(eval, wish, cache_dir, &mut download, &mut warnings).await?;
         for Pair {
             name,
@@ -131,7 +197,7 @@ pub async fn plan(
                 eval_name: eval.name.to_owned(),
                 model_name: name.clone(),
                 model_config: model.clone(),
-                num_examples: Some(n_samples),
+                num_examples: Some(samples.len()),
                 n_repeats: wish.n_repeats,
                 status: TaskStatus::Pending,
                 created_at: Some(created_at),
@@ -141,10 +207,17 @@ pub async fn plan(
                 grader: Some(grader.clone()),
                 ..Task::default()
             };
+            if wish.estimate {
+                estimates.push(estimate(&task, &samples)?);
+            }
             file.tasks.insert(task_id, task);
         }
     }
-    Ok(Plan { file, warnings })
+    Ok(Plan {
+        file,
+        warnings,
+        estimates,
+    })
 }
 
 /// The names in order, each once.
@@ -176,26 +249,6 @@ fn pair(name: &str, wish: &Wish, registry: &Registry) -> Result<Pair> {
     })
 }
 
-/// What is to be known of the models, each told once.
-fn model_warnings(
-    pairs: &[Pair],
-    wish: &Wish,
-    registry: &Registry,
-    today: NaiveDate,
-) -> IndexSet<String> {
-    let models = pairs
-        .iter()
-        .flat_map(|pair| registry.warnings(&pair.name, &pair.model, today));
-    let graders = pairs.iter().flat_map(|pair| {
-        let name = models::grader_name(wish.grader.as_deref(), &pair.name);
-        let warnings = registry.warnings(name, &pair.grader, today);
-        warnings
-            .into_iter()
-            .map(|warning| format!("grader: {warning}"))
-    });
-    models.chain(graders).collect()
-}
-
 /// Finds the data set, draws the samples, and makes sure that each can be read.
 async fn choose(
     eval: &Eval,
@@ -203,7 +256,7 @@ async fn choose(
     cache_dir: &Path,
     download: impl FnMut(u64, Option<u64>),
     warnings: &mut Vec<String>,
-) -> Result<(DatasetRecord, Selection, usize)> {
+) -> Result<(DatasetRecord, Selection, Vec<Sample>)> {
     let rehearsal = wish
         .models
         .iter()
@@ -238,9 +291,10 @@ async fn choose(
     });
     let chosen = dataset::select(scan.n_rows, limit, wish.seed);
     let rows = dataset::load(&local, columns, &chosen, &scan)?;
-    for (number, row) in chosen.iter().zip(&rows) {
-        (eval.sample)(&number.to_string(), row).with_context(named)?;
-    }
+    let samples = chosen.iter().zip(&rows);
+    let samples = samples
+        .map(|(number, row)| (eval.sample)(&number.to_string(), row).with_context(named))
+        .collect::<Result<Vec<_>>>()?;
     let dataset = DatasetRecord {
         name: eval.dataset.name.to_owned(),
         source: source.to_string(),
@@ -252,7 +306,7 @@ async fn choose(
         seed: wish.seed,
         sha256: dataset::ids_sha256(&chosen),
     };
-    Ok((dataset, selection, chosen.len()))
+    Ok((dataset, selection, samples))
 }
 
 /// `{eval}_{model}_{unix seconds}`, safe as a file name, and not yet in `file`.

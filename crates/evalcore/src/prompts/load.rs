@@ -37,6 +37,41 @@ impl Prompts {
         Ok(prompts)
     }
 
+    /// Makes sure that each file `NAME.jinja` in `dir` has the name of a template, one of `known`: those
+    /// of every eval, as a folder may serve several.
+    ///
+    /// # Errors
+    ///
+    /// A file that would be passed over in silence; the message suggests the nearest name.
+    pub fn check_names(dir: &Path, known: &[&str]) -> Result<()> {
+        let Ok(entries) = fs::read_dir(dir) else {
+            return Ok(()); // loading says what is wrong with it
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|file| file.strip_suffix(".jinja").map(str::to_owned))
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let likeness = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
+        let nearest = known
+            .iter()
+            .map(|known| (likeness(known), *known))
+            .filter(|(likeness, _)| *likeness > 0.75)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let remedy = match nearest {
+            Some((_, near)) => format!("did you mean `{near}.jinja`?"),
+            None => format!("there are `{}`", known.join("`, `")),
+        };
+        bail!(
+            "prompts `{}`: no template is named as `{name}.jinja`: {remedy}",
+            dir.display()
+        )
+    }
+
     fn from_dir(specs: &[TemplateSpec], dir: &Path) -> Result<Self> {
         let dir =
             std::path::absolute(dir).with_context(|| format!("prompts `{}`", dir.display()))?;
@@ -208,6 +243,32 @@ mod tests {
             Prompts::load(&[ASK], Some(files.path())).unwrap().source,
             shown
         );
+    }
+
+    #[test]
+    fn a_file_that_no_template_is_named_as_is_refused() {
+        let known = ["ask", "grade", "other_query"];
+        let check = |file: &str, expected: Option<&str>| {
+            let files = folder(&[("ask.jinja", ""), ("README.md", ""), (file, "")]);
+            let found = Prompts::check_names(files.path(), &known);
+            match (found, expected) {
+                (Ok(()), None) => {}
+                (Err(error), Some(expected)) => {
+                    let error = error.to_string();
+                    assert!(error.contains(file) && error.ends_with(expected), "{error}");
+                }
+                (found, _) => panic!("{file}: {found:?}"),
+            }
+        };
+        check("other_query.jinja", None);
+        check(".other.jinja", None);
+        check("grad.jinja", Some("did you mean `grade.jinja`?"));
+        check(
+            "Other_Query.jinja",
+            Some("did you mean `other_query.jinja`?"),
+        );
+        check("xyz.jinja", Some("there are `ask`, `grade`, `other_query`"));
+        Prompts::check_names(Path::new("/nowhere"), &known).unwrap();
     }
 
     #[test]
