@@ -91,12 +91,12 @@ fn grader_prompt(prompts: &Compiled, sample: &Sample, answer: &str) -> Result<St
 /// with it a verdict of the response's own choosing. A reply without one has no verdict.
 fn read(answer: &str, grade: &str) -> Option<Score> {
     static VERDICT: LazyLock<Regex> = LazyLock::new(|| {
-        let line = r#"(?im)(?:^[\s*_>#-]{0,8}["'`*_]{0,4}|[{,]\s*")correct"#;
-        let rest = r#"["'`*_]{0,4}\s*:[\s*_"'`\[(<]{0,6}(yes|no)(?-u:\b)"#;
+        let line = r#"(?im)(?:^[ \t\r\n*_>#-]{0,8}["'`*_]{0,4}|[{,][ \t\r\n]*")correct"#;
+        let rest = r#"["'`*_]{0,4}[ \t\r\n]*:[ \t\r\n*_"'`\[(<]{0,6}(yes|no)(?-u:\b)"#;
         Regex::new(&format!("{line}{rest}")).expect("pattern is valid")
     });
     static REASONING: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?im)(?:^[\s*_>#-]{0,8}["'`*_]{0,4}|[{,]\s*")reasoning["'`*_]{0,4}\s*:"#)
+        Regex::new(r#"(?im)(?:^[ \t\r\n*_>#-]{0,8}["'`*_]{0,4}|[{,][ \t\r\n]*")reasoning["'`*_]{0,4}[ \t\r\n]*:"#)
             .expect("pattern is valid")
     });
     let behind = REASONING
@@ -117,7 +117,8 @@ fn read(answer: &str, grade: &str) -> Option<Score> {
 /// The text behind the answer's last `Exact Answer:`, to the end of its line.
 fn exact_answer(answer: &str) -> Option<String> {
     static ANSWER: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)exact answer[\s*_]{0,4}:[*_ \t]*([^\r\n]+)").expect("pattern is valid")
+        Regex::new(r"(?i)exact answer[ \t\r\n*_]{0,4}:[*_ \t]*([^\r\n]+)")
+            .expect("pattern is valid")
     });
     let text = ANSWER.captures_iter(answer).last()?;
     let text = text[1].trim().trim_end_matches(['*', '_']).trim_end();
@@ -127,7 +128,7 @@ fn exact_answer(answer: &str) -> Option<String> {
 /// The confidence that the answer states last, in percent; one outside 0 to 100 is none.
 fn confidence(answer: &str) -> Option<f64> {
     static CONFIDENCE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)confidence[\s*_]{0,4}:[^0-9\r\n-]{0,12}([0-9]+(?:\.[0-9]+)?)")
+        Regex::new(r"(?i)confidence[ \t\r\n*_]{0,4}:[^0-9\r\n-]{0,12}([0-9]+(?:\.[0-9]+)?)")
             .expect("pattern is valid")
     });
     let percent: f64 = CONFIDENCE.captures_iter(answer).last()?[1].parse().ok()?;

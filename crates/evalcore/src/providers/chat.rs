@@ -1,5 +1,6 @@
 //! Chat Completions: `POST /chat/completions`, as OpenAI and compatible servers speak it.
 
+mod plain;
 mod read;
 
 use serde_json::json;

@@ -126,6 +126,7 @@ pub async fn run(
     let lanes = lanes.into_vec();
     let mut runner = Runner {
         n_in_flight: vec![0; lanes.len()],
+        n_alive: lanes.len(),
         lanes,
         works,
         journal: Committer::start(journals),
@@ -201,6 +202,8 @@ struct Runner<'a> {
     lanes: Vec<Arc<Lane>>,
     /// Requests by lane that are under way, waiting ones included.
     n_in_flight: Vec<usize>,
+    /// Lanes that are not dead.
+    n_alive: usize,
     works: Vec<Work>,
     journal: Committer<Commit>,
     requests: JoinSet<Result<Called, Unanswered>>,
@@ -273,26 +276,11 @@ impl Runner<'_> {
     /// the places in flight, so that slow ones cannot crowd out others; what is left goes to all that
     /// have ever answered.
     fn next_in_turn(&mut self) -> Option<Request> {
-        let n_lanes = self
-            .lanes
-            .iter()
-            .filter(|lane| lane.dead().is_none())
-            .count()
-            .max(1);
-        let share = (self.settings.concurrent / n_lanes).max(1);
-        let limits: Vec<usize> = self
-            .lanes
-            .iter()
-            .map(|lane| match n_lanes == 1 || lane.has_answered() {
-                true => self.settings.concurrent,
-                false => share,
-            })
-            .collect();
-        let shares = vec![share; self.lanes.len()];
-        for limits in [shares, limits] {
+        let share = (self.settings.concurrent / self.n_alive.max(1)).max(1);
+        for is_shared_out in [false, true] {
             for _ in 0..self.works.len() {
                 self.turn = (self.turn + 1) % self.works.len();
-                if let Some(request) = self.next_request(self.turn, &limits) {
+                if let Some(request) = self.next_request(self.turn, share, is_shared_out) {
                     return Some(request);
                 }
             }
@@ -300,11 +288,22 @@ impl Runner<'_> {
         None
     }
 
-    /// The next request of this task whose lane has fewer under way than its limit: grades first, they
-    /// end samples.
-    fn next_request(&mut self, number: usize, limits: &[usize]) -> Option<Request> {
+    /// The next request of this task whose lane has room: grades first, they end samples.
+    fn next_request(
+        &mut self,
+        number: usize,
+        share: usize,
+        is_shared_out: bool,
+    ) -> Option<Request> {
         let work = &mut self.works[number];
-        let room = |lane: usize| self.n_in_flight[lane] < limits[lane];
+        let is_alone = self.n_alive == 1;
+        let room = |lane: usize| {
+            let n_in_flight = self.n_in_flight[lane];
+            n_in_flight < share
+                || (is_shared_out
+                    && n_in_flight < self.settings.concurrent
+                    && (is_alone || self.lanes[lane].has_answered()))
+        };
         // Answers wait for their grades in memory: no more of them than lanes can have in flight.
         let max_open = 4 * self.settings.concurrent;
         loop {
@@ -404,6 +403,11 @@ impl Runner<'_> {
 
     /// Nothing more is asked of this lane; lanes that are alive go on.
     fn stop_lane(&mut self, lane: usize) {
+        self.n_alive = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.dead().is_none())
+            .count();
         let why = self.lanes[lane].dead().unwrap_or_default();
         for work in &mut self.works {
             if work.bury(lane, &why) {

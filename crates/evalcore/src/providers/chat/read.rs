@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::plain;
 use crate::providers::body::{cost, count, parse, text, unreadable};
 use crate::providers::failure::error_in_body;
 use crate::providers::{Failure, Reply, Trace};
@@ -11,6 +12,11 @@ use crate::task::Tokens;
 /// Reads the body of a success. What a model thought is no part of its answer, whatever the
 /// server calls it.
 pub(in crate::providers) fn decode(body: &[u8]) -> Result<Reply, Failure> {
+    plain::decode(body).map_or_else(|| lenient(body), Ok)
+}
+
+/// Takes what it can get.
+pub(super) fn lenient(body: &[u8]) -> Result<Reply, Failure> {
     let document = parse(body)?;
     if let Some(error) = error_in_body(&document) {
         return Err(error);
