@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -89,7 +89,14 @@ struct AboveBars(MultiProgress);
 impl Write for AboveBars {
     /// A terminal that has gone away is no reason to fail: the log file has the line as well.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let _ = self.0.suspend(|| io::stderr().write_all(text));
+        let stderr = io::stderr();
+        if stderr.is_terminal() && rustix::termios::tcgetwinsize(&stderr).is_ok() {
+            let _ = self.0.suspend(|| stderr.lock().write_all(text));
+        } else {
+            // Bars that cannot be cleared would panic.
+            self.0.set_draw_target(ProgressDrawTarget::hidden());
+            let _ = stderr.lock().write_all(text);
+        }
         Ok(text.len())
     }
 

@@ -198,3 +198,76 @@ async fn a_second_runner_is_told_who_the_first_one_is() {
     );
     assert_eq!(first.finish().code, Some(0));
 }
+
+#[tokio::test]
+async fn a_terminal_that_closes_drains_the_run_and_loses_nothing() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let server = server(Config {
+        latency: Duration::from_millis(300),
+        ..Config::default()
+    });
+    let dir = submitted(&server);
+    let terminal =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&terminal)
+        .and_then(|()| unlockpt(&terminal))
+        .expect("a terminal");
+    let name = ptsname(&terminal, Vec::new())
+        .expect("a name")
+        .into_string()
+        .expect("UTF-8");
+    let side = || {
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&name)
+            .expect("opens")
+    };
+    // The run leads a session of its own on that terminal, as in a window.
+    let mut run = dir.command("setsid", &format!("--ctty {RUN} --concurrent 3"));
+    let mut run = run
+        .stdin(side())
+        .stdout(side())
+        .stderr(side())
+        .spawn()
+        .expect("setsid is there");
+    server.ledger().wait_for_requests(3).await;
+    drop(terminal);
+    let status = run.wait().expect("waits");
+    assert_eq!((status.code(), status.signal()), (Some(3), None));
+    let journal = dir.journal(&dir.task());
+    let n_replies = journal
+        .iter()
+        .filter(|record| record["type"] == "reply")
+        .count();
+    assert_eq!(
+        n_replies as u64,
+        server.ledger().counts().requests,
+        "every request was kept"
+    );
+    finishes(&dir, &server);
+}
+
+#[test]
+fn a_log_that_the_shell_redirects_into_is_neither_doubled_nor_overwritten() {
+    let dir = TestDir::new();
+    dir.submit("--models mock/p80");
+    let log = || std::fs::File::create(dir.path("async_runner.log")).expect("writable");
+    let output = log();
+    let mut run = dir.command(RUN, "");
+    run.stdout(output.try_clone().expect("a handle"))
+        .stderr(output);
+    assert!(run.status().expect("starts").success());
+    let log = std::fs::read_to_string(dir.path("async_runner.log")).expect("readable");
+    let first = log.lines().next().expect("a line");
+    assert!(
+        first.contains("tasks: 1, with something left to do: 1"),
+        "{log}"
+    );
+    assert_eq!(
+        log.matches("all tasks are completed").count(),
+        2,
+        "the log's line and the summary's"
+    );
+    assert!(log.contains("accuracy"), "{log}");
+}

@@ -126,7 +126,7 @@ pub async fn run(
     let lanes = lanes.into_vec();
     let mut runner = Runner {
         n_in_flight: vec![0; lanes.len()],
-        n_alive: lanes.len(),
+        competes: vec![false; lanes.len()],
         lanes,
         works,
         journal: Committer::start(journals),
@@ -202,8 +202,8 @@ struct Runner<'a> {
     lanes: Vec<Arc<Lane>>,
     /// Requests by lane that are under way, waiting ones included.
     n_in_flight: Vec<usize>,
-    /// Lanes that are not dead.
-    n_alive: usize,
+    /// Room for [`Self::n_competing`].
+    competes: Vec<bool>,
     works: Vec<Work>,
     journal: Committer<Commit>,
     requests: JoinSet<Result<Called, Unanswered>>,
@@ -276,16 +276,30 @@ impl Runner<'_> {
     /// the places in flight, so that slow ones cannot crowd out others; what is left goes to all that
     /// have ever answered.
     fn next_in_turn(&mut self) -> Option<Request> {
-        let share = (self.settings.concurrent / self.n_alive.max(1)).max(1);
+        let n_competing = self.n_competing();
+        let share = (self.settings.concurrent / n_competing.max(1)).max(1);
         for is_shared_out in [false, true] {
             for _ in 0..self.works.len() {
                 self.turn = (self.turn + 1) % self.works.len();
-                if let Some(request) = self.next_request(self.turn, share, is_shared_out) {
+                if let Some(request) =
+                    self.next_request(self.turn, share, is_shared_out, n_competing == 1)
+                {
                     return Some(request);
                 }
             }
         }
         None
+    }
+
+    /// How many lanes have requests under way or waiting to be started.
+    fn n_competing(&mut self) -> usize {
+        for (competes, n_in_flight) in self.competes.iter_mut().zip(&self.n_in_flight) {
+            *competes = *n_in_flight > 0;
+        }
+        for lane in self.works.iter().flat_map(Work::wanted_lanes) {
+            self.competes[lane] = true;
+        }
+        self.competes.iter().filter(|competes| **competes).count()
     }
 
     /// The next request of this task whose lane has room: grades first, they end samples.
@@ -294,9 +308,9 @@ impl Runner<'_> {
         number: usize,
         share: usize,
         is_shared_out: bool,
+        is_alone: bool,
     ) -> Option<Request> {
         let work = &mut self.works[number];
-        let is_alone = self.n_alive == 1;
         let room = |lane: usize| {
             let n_in_flight = self.n_in_flight[lane];
             n_in_flight < share
@@ -403,11 +417,6 @@ impl Runner<'_> {
 
     /// Nothing more is asked of this lane; lanes that are alive go on.
     fn stop_lane(&mut self, lane: usize) {
-        self.n_alive = self
-            .lanes
-            .iter()
-            .filter(|lane| lane.dead().is_none())
-            .count();
         let why = self.lanes[lane].dead().unwrap_or_default();
         for work in &mut self.works {
             if work.bury(lane, &why) {

@@ -89,9 +89,14 @@ impl Samples {
         Ok(None)
     }
 
+    /// Whether every sample has been taken.
+    pub(super) fn are_taken(&self) -> bool {
+        self.next >= self.states.len()
+    }
+
     /// Whether every sample has been taken and none is being worked on.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.next >= self.states.len() && self.open.is_empty()
+        self.are_taken() && self.open.is_empty()
     }
 
     fn read_trail(&self, offsets: &[u64]) -> Result<Trail> {

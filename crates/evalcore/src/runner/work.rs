@@ -230,6 +230,21 @@ impl Work {
         self.waiting.as_deref()
     }
 
+    /// The lanes that it has something to ask of just now.
+    pub(super) fn wanted_lanes(&self) -> impl Iterator<Item = usize> {
+        let is_alive = |party: &&Party| party.dead.is_none() && !self.is_over();
+        let has_model_work = !self.for_model.is_empty() || !self.samples.are_taken();
+        let model = Some(&self.model)
+            .filter(is_alive)
+            .filter(|_| has_model_work);
+        let grader = self
+            .grader
+            .as_ref()
+            .filter(is_alive)
+            .filter(|_| !self.for_grader.is_empty());
+        model.into_iter().chain(grader).map(|party| party.lane)
+    }
+
     /// How a request names itself to the server: `{task}/{sample}/{epoch}/{slot}`.
     pub(super) fn request_id(&self, ticket: Ticket) -> String {
         let (id, epoch) = self.key(ticket.sample);
