@@ -434,3 +434,43 @@ fn searches_of_a_model_are_kept_in_the_journal_and_counted() {
     assert_eq!(answer["trace"]["queries"], json!(["first", "second"]));
     assert_eq!(answer["trace"]["opened"], json!(["https://example.org/"]));
 }
+
+#[test]
+fn requests_that_wait_for_money_and_for_their_turn_do_not_wait_for_each_other() {
+    let server = server(Config::default());
+    let dir = TestDir::asking(&server);
+    let entry = |name: &str| {
+        format!("[models.{name}]\nmax_tokens = 1000\nprices = {{ input = 0, output = 1000 }}\n")
+    };
+    models(
+        &dir,
+        &format!(
+            "as_of = \"2026-11-23\"\n{}{}{}",
+            entry("a"),
+            entry("b"),
+            entry("grader")
+        ),
+    );
+    dir.submit("--models a,b --grader grader --dataset sample --limit 4");
+    // The worst case of one request is a dollar: only one fits at a time.
+    let ran = dir.run("--concurrent 1 --rpm 300 --budget 1.9");
+    assert!(matches!(ran.code, Some(0 | 3)), "{}", ran.stderr);
+}
+
+#[test]
+fn an_outage_of_seconds_costs_no_sample() {
+    let outage = mockapi::Fault::Error(ApiError::overloaded(None));
+    let faults = Faults {
+        script: vec![Some(outage); 6],
+        ..Faults::default()
+    };
+    let model_faults = [("m".to_owned(), faults)].into();
+    let server = server(Config {
+        model_faults,
+        ..Config::default()
+    });
+    let dir = TestDir::asking(&server);
+    dir.submit("--models m --grader grader --dataset sample --limit 2");
+    let ran = dir.run("");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

@@ -120,12 +120,28 @@ impl Place {
     }
 
     /// Settles what was set aside, once it is known what the request has cost; unknown is the worst.
-    pub(super) fn settle(&mut self, config: &ModelConfig, reply: &Reply) {
+    pub(super) fn settle(&mut self, config: &ModelConfig, reply: &Reply, shared: &Shared) {
         let tier = reply.service_tier.as_deref();
         let dollars = cost::of_reply(config, reply.usage.as_ref(), reply.cost, tier);
-        if let (Some(reserved), Some(dollars)) = (self.reserved.take(), dollars) {
-            reserved.settle(dollars);
+        match (self.reserved.take(), dollars, &shared.purse) {
+            (Some(reserved), Some(dollars), _) => reserved.settle(dollars),
+            (None, Some(dollars), Some(purse)) => purse.spend(dollars),
+            _ => {}
         }
+    }
+
+    /// A place for a response that an earlier run has asked for: it will cost what it costs.
+    pub(super) fn resumed(
+        permit: OwnedSemaphorePermit,
+        config: &ModelConfig,
+        shared: &Shared,
+    ) -> Self {
+        let worst_case = cost::of_request(config, &[]).unwrap_or_default();
+        let reserved = shared
+            .purse
+            .as_ref()
+            .and_then(|purse| purse.try_reserve(worst_case));
+        Self { permit, reserved }
     }
 }
 
@@ -163,11 +179,11 @@ impl Lane {
         place: Option<Place>,
         shared: &Shared,
     ) -> Result<Called, Unanswered> {
-        let began = Instant::now();
+        let mut began = None;
         let mut tries = Tries::default();
         let mut permit = place.map(|place| place.permit);
         loop {
-            let reserved = self.reserve(config, messages, shared).await?;
+            let reserved = self.reserve(config, messages, &mut permit, shared).await?;
             let (held, turn) = self
                 .turn(permit.take(), tokens(config, messages), shared)
                 .await?;
@@ -176,13 +192,14 @@ impl Lane {
                 reserved,
             };
             let sent = Instant::now();
+            let began = *began.get_or_insert(sent);
             let timeout = shared.patience.timeout;
             let asked =
                 providers::ask(self.endpoint(), config, messages, request_id, timeout).await;
             self.heard(turn, asked.as_ref(), shared);
             let failure = match asked {
                 Ok(Asked::Reply(reply)) => {
-                    place.settle(config, &reply);
+                    place.settle(config, &reply, shared);
                     let (attempts, latency) = (tries.attempts(), sent.elapsed());
                     return Ok(Called::Answered(Answer {
                         reply,
@@ -213,11 +230,13 @@ impl Lane {
         }
     }
 
-    /// Sets aside what the request can cost at most.
+    /// Sets aside what the request can cost at most. Whoever has to wait for money gives its place
+    /// back: those who have money may be waiting for places.
     async fn reserve(
         &self,
         config: &ModelConfig,
         messages: &[Message],
+        permit: &mut Option<OwnedSemaphorePermit>,
         shared: &Shared,
     ) -> Result<Option<Reserved>, Unanswered> {
         let Some(purse) = &shared.purse else {
@@ -227,6 +246,12 @@ impl Lane {
             let why = "nobody can say what this request may cost at most, and there is a budget";
             Unanswered::GaveUp(why.into())
         })?;
+        if let Some(reserved) = purse.try_reserve(worst_case) {
+            return Ok(Some(reserved));
+        }
+        if permit.take().is_some() {
+            shared.freed.notify_one();
+        }
         tokio::select! {
             reserved = purse.reserve(worst_case) => match reserved {
                 Ok(reserved) => Ok(Some(reserved)),
@@ -240,7 +265,10 @@ impl Lane {
     fn give_up_place(&self, place: Place, failure: &Failure, shared: &Shared) {
         let Place { permit, reserved } = place;
         let is_unbilled = match failure {
-            Failure::Status(_) | Failure::Unsendable { .. } => true,
+            Failure::Status(error) => {
+                !error.has_ended && matches!(error.status, 400..=500 | 503 | 529)
+            }
+            Failure::Unsendable { .. } => true,
             Failure::Network { sent, .. } => !sent,
             Failure::Timeout(_) | Failure::Unreadable { .. } => false,
         };

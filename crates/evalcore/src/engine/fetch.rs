@@ -15,6 +15,9 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Between two looks at most.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// Looks that no later look will better, before the response is left to the next run.
+const MAX_IN_VAIN: u32 = 5;
+
 /// A response that takes longer is left to the next run.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,9 +39,10 @@ impl Lane {
         };
         let mut place = match place {
             Some(place) => place,
-            None => Place::new(self.permit(shared).await?),
+            None => Place::resumed(self.permit(shared).await?, config, shared),
         };
         let mut n_looks = 0;
+        let mut n_in_vain = 0;
         loop {
             self.rest(wait.mul_f64(1.0 - 0.25 * fastrand::f64()))
                 .await?;
@@ -47,7 +51,7 @@ impl Lane {
             let timeout = shared.patience.timeout;
             let failure = match providers::retrieve(self.endpoint(), config, id, timeout).await {
                 Ok(Asked::Reply(reply)) => {
-                    place.settle(config, &reply);
+                    place.settle(config, &reply, shared);
                     let latency = began.elapsed();
                     return Ok(Answer {
                         reply,
@@ -65,7 +69,18 @@ impl Lane {
                 Err(failure) => failure,
             };
             match verdict(&failure) {
-                Verdict::LookAgain => tracing::debug!(id, "{failure}"),
+                // The next run looks again.
+                Verdict::LookAgain if shared.stop.is_cancelled() => {
+                    return Err(Unanswered::Stopped);
+                }
+                Verdict::LookAgain => {
+                    tracing::debug!(id, "{failure}");
+                    n_in_vain += u32::from(!is_passing(&failure));
+                    if n_in_vain >= MAX_IN_VAIN || began.elapsed() >= PATIENCE {
+                        let error = format!("response `{id}` cannot be fetched: {failure}");
+                        return Err(Unanswered::GaveUp(error));
+                    }
+                }
                 Verdict::Lost { again } => {
                     return Err(Unanswered::Lost {
                         reason: failure.to_string(),
@@ -76,6 +91,12 @@ impl Lane {
             }
         }
     }
+}
+
+/// Whether a later look may bring something else.
+fn is_passing(failure: &Failure) -> bool {
+    let is_unreadable = matches!(failure, Failure::Unreadable { .. });
+    !is_unreadable && matches!(classify(failure), Class::Retry(_))
 }
 
 /// What a failed look means for the response.

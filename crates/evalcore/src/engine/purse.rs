@@ -35,6 +35,15 @@ impl Purse {
         }
     }
 
+    /// Sets `worst_case` dollars aside if there is room for them just now.
+    pub fn try_reserve(self: &Arc<Self>, worst_case: f64) -> Option<Reserved> {
+        let reservation = self.budget().reserve(NanoDollars::at_most(worst_case))?;
+        Some(Reserved {
+            purse: Arc::clone(self),
+            reservation: Some(reservation),
+        })
+    }
+
     /// Sets `worst_case` dollars aside, once there is room for them.
     ///
     /// # Errors

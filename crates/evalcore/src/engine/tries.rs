@@ -95,10 +95,13 @@ impl Tries {
     }
 }
 
-/// Load and networks change; anything else that comes back unchanged is there to stay.
+/// Load, outages and networks change; anything else that comes back unchanged is there to stay.
 fn is_deterministic(failure: &Failure) -> bool {
     match failure {
-        Failure::Status(error) => error.status != 429 && error.retry_after.is_none(),
+        Failure::Status(error) => {
+            let is_outage = matches!(error.status, 408 | 429 | 502..=504 | 520..=599);
+            !is_outage && error.retry_after.is_none()
+        }
         Failure::Unreadable { .. } | Failure::Unsendable { .. } => true,
         Failure::Network { .. } | Failure::Timeout(_) => false,
     }
@@ -177,6 +180,7 @@ mod tests {
         for failure in [
             |n: u32| status(500, &format!("request {n}"), None),
             |_| status(429, "slow", None),
+            |_| status(503, "loading the model", None),
             |_| Failure::Network {
                 reason: "reset".into(),
                 sent: true,

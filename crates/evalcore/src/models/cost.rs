@@ -38,11 +38,21 @@ pub fn of_reply(
 
 /// The most that asking this can cost; none when there is no bound, see [`worst_case`].
 pub fn of_request(config: &ModelConfig, messages: &[Message]) -> Option<f64> {
-    /// What roles, tools and settings add to the messages' text, as tokens of one byte.
+    /// What roles and the like add to the texts, as tokens of one byte.
     const OVERHEAD: usize = 4096;
+    // Fields that could lift the limit on the output, or search unseen.
+    let is_open = OUTPUT_LIMITS
+        .iter()
+        .chain(&["plugins"])
+        .any(|name| config.extra_body.contains_key(*name))
+        || config.model.ends_with(":online");
+    if is_open {
+        return None;
+    }
+    let settings = serde_json::to_vec(config).map_or(usize::MAX / 2, |bytes| bytes.len());
     let n_bytes: usize = messages.iter().map(|message| message.content.len()).sum();
     match &config.prices {
-        Some(prices) => worst_case(prices, config, n_bytes + OVERHEAD, false),
+        Some(prices) => worst_case(prices, config, n_bytes + settings + OVERHEAD, false),
         None => is_free(config).then_some(0.0),
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{Prepared, records};
-use crate::providers::{self, Endpoint};
+use crate::providers::{self, Asked, Endpoint};
 use crate::task::ModelConfig;
 
 /// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Cancels every background response that the journals know of, and notes in the journal that it
+/// Cancels every background response that the journals know of and that has no answer yet, and notes in the journal that it
 /// will never have an answer. Gives how many there were.
 ///
 /// # Errors
@@ -30,7 +30,13 @@ pub async fn cancel_remote(
                 continue;
             };
             let config = work.config_of(pending.slot);
-            providers::cancel(&endpoint(config)?, config, &pending.id, TIMEOUT)
+            let endpoint = endpoint(config)?;
+            let found = providers::retrieve(&endpoint, config, &pending.id, TIMEOUT).await;
+            if let Ok(Asked::Reply(_)) = found {
+                // It has an answer, which is paid for: the next run fetches it.
+                continue;
+            }
+            providers::cancel(&endpoint, config, &pending.id, TIMEOUT)
                 .await
                 .map_err(|failure| {
                     anyhow::anyhow!("cancel response `{}`: {failure}", pending.id)

@@ -149,15 +149,13 @@ pub async fn run(
     let worked = runner.work(&mut file, &path, &progress).await;
     // The journals are closed before the task file says what they hold.
     drop(runner);
-    if let Err(error) = &worked {
-        for task in file
-            .tasks
-            .values_mut()
-            .filter(|task| task.status == TaskStatus::Running)
-        {
-            task.status = TaskStatus::Interrupted;
-            task.error = Some(format!("{error:#}"));
-        }
+    for task in file
+        .tasks
+        .values_mut()
+        .filter(|task| task.status == TaskStatus::Running)
+    {
+        task.status = TaskStatus::Interrupted;
+        task.error = worked.as_ref().err().map(|error| format!("{error:#}"));
     }
     let saved = store::replace(&path, &file);
     worked?;

@@ -207,6 +207,14 @@ impl Work {
                 is_news = true;
             }
         }
+        if is_news {
+            // Whoever waits for it waits for the next run.
+            let queues = [self.for_model.split_off(0), self.for_grader.split_off(0)];
+            queues
+                .into_iter()
+                .flatten()
+                .for_each(|request| self.queue(request));
+        }
         is_news && !self.ended
     }
 
