@@ -113,10 +113,7 @@ fn help() -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..20 {
             let started = Instant::now();
-            Command::new(program)
-                .arg("--help")
-                .stdout(Stdio::null())
-                .status()?;
+            Command::new(program).arg("--help").stdout(Stdio::null()).status()?;
             times.push(started.elapsed().as_secs_f64() * 1e3);
         }
         let name = Path::new(program).file_name().unwrap_or_default().display();
@@ -133,24 +130,13 @@ fn submitted(n_samples: usize, base_url: &str) -> Result<tempfile::TempDir> {
     let canary = "BENCHMARK OF THE RUNNER ".repeat(5);
     for number in 0..n_samples {
         let problem = format!("Question {number}: {}", "which of these is it? ".repeat(24));
-        let (problem, answer) = (
-            cipher::encrypt(&problem, &canary),
-            cipher::encrypt(&number.to_string(), &canary),
-        );
+        let (problem, answer) =
+            (cipher::encrypt(&problem, &canary), cipher::encrypt(&number.to_string(), &canary));
         writeln!(file, "{problem},{answer},Other,{canary}")?;
     }
     file.into_inner()?.sync_all()?;
     let status = Command::new(SUBMIT)
-        .args([
-            "--dataset",
-            "data.csv",
-            "--models",
-            "m",
-            "--grader",
-            "grader",
-            "--limit",
-            "all",
-        ])
+        .args(["--dataset", "data.csv", "--models", "m", "--grader", "grader", "--limit", "all"])
         .args(["--base-url", base_url])
         .current_dir(folder.path())
         .stdout(Stdio::null())
@@ -179,11 +165,7 @@ fn child(folder: &Path, command: &[&str]) -> Result<Cost> {
         .output()?;
     let cost: Value = serde_json::from_slice(&output.stdout).context("figures of a run")?;
     let figure = |name: &str| cost[name].as_f64().context("a figure");
-    Ok(Cost {
-        cpu: figure("cpu")?,
-        wall: figure("wall")?,
-        memory: figure("memory")?,
-    })
+    Ok(Cost { cpu: figure("cpu")?, wall: figure("wall")?, memory: figure("memory")? })
 }
 
 fn measure(folder: &str, command: &[&str]) -> Result<()> {
@@ -200,18 +182,13 @@ fn measure(folder: &str, command: &[&str]) -> Result<()> {
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
-    println!(
-        "{}",
-        json!({"cpu": cpu, "wall": wall, "memory": usage.max_rss() as f64 / 1e3})
-    );
+    println!("{}", json!({"cpu": cpu, "wall": wall, "memory": usage.max_rss() as f64 / 1e3}));
     Ok(())
 }
 
 /// The baseline: two requests per sample, one after the other, with bodies like those of a run.
 fn bare(base_url: &str, n_samples: usize, concurrent: usize) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = http::client(base_url)?;
         let url = format!("{base_url}/chat/completions");
@@ -252,10 +229,7 @@ impl Server {
         let mut base_url = String::new();
         let stdout = child.stdout.take().context("the server's output")?;
         BufReader::new(stdout).read_line(&mut base_url)?;
-        Ok(Self {
-            child,
-            base_url: base_url.trim().to_owned(),
-        })
+        Ok(Self { child, base_url: base_url.trim().to_owned() })
     }
 }
 
@@ -269,11 +243,7 @@ impl Drop for Server {
 /// Serves until its standard input ends.
 fn serve(latency_ms: u64) -> Result<()> {
     let latency = Duration::from_millis(latency_ms);
-    let server = MockServer::start(Config {
-        latency,
-        log: false,
-        ..Config::default()
-    })?;
+    let server = MockServer::start(Config { latency, log: false, ..Config::default() })?;
     println!("{}", server.base_url());
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())

@@ -92,16 +92,8 @@ fn poll(arguments: &Arguments) -> Result<()> {
         return terminal::print(&text);
     }
     // One file is watched to its end, also when the link is pointed at another meanwhile.
-    let path = if path.is_file() {
-        store::resolve(&path)
-    } else {
-        path
-    };
-    if arguments.json {
-        watch_json(&path, arguments)
-    } else {
-        watch(&path, arguments)
-    }
+    let path = if path.is_file() { store::resolve(&path) } else { path };
+    if arguments.json { watch_json(&path, arguments) } else { watch(&path, arguments) }
 }
 
 /// Prints a compact document a line.
@@ -142,22 +134,14 @@ fn watch(path: &Path, arguments: &Arguments) -> Result<()> {
 /// Reads the task file and the lock. Between the two a runner may start or end, which would make a
 /// live or finished task look stalled; so what looks stalled is looked at twice.
 fn look(path: &Path) -> Result<Status> {
-    let now = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |now| now.as_secs_f64())
-    };
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
     let look = || {
         let file = store::read(path)?;
         let holder = lock::holder(path)?;
         anyhow::Ok(Status::new(&file, path, holder.as_ref(), now()))
     };
     let status = look()?;
-    if status.summary.stale > 0 {
-        look()
-    } else {
-        Ok(status)
-    }
+    if status.summary.stale > 0 { look() } else { Ok(status) }
 }
 
 fn parse_interval(text: &str) -> Result<Duration> {

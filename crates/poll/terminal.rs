@@ -38,10 +38,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self {
-            is_terminal: io::stdout().is_terminal(),
-            is_first: true,
-        }
+        Self { is_terminal: io::stdout().is_terminal(), is_first: true }
     }
 
     pub(crate) fn is_terminal(&self) -> bool {

@@ -43,11 +43,7 @@ impl Endpoints {
             true => Some(start_mock()?),
             false => None,
         };
-        let mut endpoints = Self {
-            endpoints: HashMap::new(),
-            default_url,
-            mock,
-        };
+        let mut endpoints = Self { endpoints: HashMap::new(), default_url, mock };
         for model in prepared.models() {
             let address = endpoints.address(model);
             let Entry::Vacant(vacant) = endpoints.endpoints.entry(address) else {
@@ -56,16 +52,8 @@ impl Endpoints {
             let built = endpoint(vacant.key(), model)?;
             let endpoint = vacant.insert(built);
             if !needs_mock(model) {
-                let key = if endpoint.key.is_some() {
-                    "with"
-                } else {
-                    "without"
-                };
-                tracing::info!(
-                    "asking `{}` at {} {key} a key",
-                    model.model,
-                    endpoint.base_url
-                );
+                let key = if endpoint.key.is_some() { "with" } else { "without" };
+                tracing::info!("asking `{}` at {} {key} a key", model.model, endpoint.base_url);
             }
         }
         Ok(endpoints)
@@ -98,12 +86,7 @@ fn needs_mock(model: &ModelConfig) -> bool {
 }
 
 fn endpoint(address: &Address, model: &ModelConfig) -> Result<Endpoint> {
-    let Address {
-        url,
-        api,
-        key_variable,
-        key_header,
-    } = address;
+    let Address { url, api, key_variable, key_header } = address;
     let name = key_variable.as_deref().unwrap_or(KEY);
     let key = match needs_mock(model) {
         true => None,

@@ -19,9 +19,7 @@ impl Code {
     /// The code for a task file as a run has left it.
     pub(crate) fn of(file: &TaskFile) -> Self {
         let all = |statuses: &[TaskStatus]| {
-            file.tasks
-                .values()
-                .all(|task| statuses.contains(&task.status))
+            file.tasks.values().all(|task| statuses.contains(&task.status))
         };
         match () {
             () if all(&[TaskStatus::Completed]) => Self::Completed,

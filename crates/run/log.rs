@@ -21,25 +21,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Opens the log for appending. Only this program's own events are taken: libraries know headers.
 pub(crate) fn start(path: &Path, level: &str, bars: MultiProgress) -> Result<()> {
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| {
-            format!(
-                "open log `{}`: choose another with --log-file",
-                path.display()
-            )
-        })?;
+    let file = File::options().create(true).append(true).open(path).with_context(|| {
+        format!("open log `{}`: choose another with --log-file", path.display())
+    })?;
     let level: LevelFilter = level.parse().context("log level")?;
-    let targets = Targets::new()
-        .with_target("evalcore", level)
-        .with_target("run", level);
+    let targets = Targets::new().with_target("evalcore", level).with_target("run", level);
     let is_stderr = is_same_file(io::stderr(), &file).unwrap_or(false);
-    let to_file = layer()
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(Mutex::new(file));
+    let to_file = layer().with_ansi(false).with_target(false).with_writer(Mutex::new(file));
     let to_stderr = (!is_stderr).then(|| {
         layer()
             .with_ansi(io::stderr().is_terminal())
@@ -66,9 +54,7 @@ impl FormatTime for TimeOfDay {
 /// Prints to standard output; behind the log's lines if standard output is the log.
 pub(crate) fn print(log: &Path, text: &str) {
     let file = File::options().append(true).open(log);
-    let log = file
-        .ok()
-        .filter(|file| is_same_file(io::stdout(), file).unwrap_or(false));
+    let log = file.ok().filter(|file| is_same_file(io::stdout(), file).unwrap_or(false));
     let _ = match log {
         // Redirected with `>`, standard output would write over the log's first lines.
         Some(mut log) => log.write_all(text.as_bytes()),

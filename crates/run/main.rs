@@ -129,10 +129,7 @@ fn start(flags: &Flags) -> Result<exit::Code> {
     let bars = MultiProgress::new();
     log::start(&flags.log_file, &flags.log_level, bars.clone())?;
     // One thread: the work is waiting, and what little there is to compute stays in one cache.
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(work(flags, bars))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work(flags, bars))
 }
 
 async fn work(flags: &Flags, bars: MultiProgress) -> Result<exit::Code> {
@@ -169,10 +166,7 @@ async fn work(flags: &Flags, bars: MultiProgress) -> Result<exit::Code> {
             max_retries: flags.max_retries,
             retry_for: flags.retry_for,
         },
-        per_minute: PerMinute {
-            requests: flags.rpm,
-            tokens: flags.tpm,
-        },
+        per_minute: PerMinute { requests: flags.rpm, tokens: flags.tpm },
         budget: flags.budget,
         runner: RunnerRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -181,20 +175,11 @@ async fn work(flags: &Flags, bars: MultiProgress) -> Result<exit::Code> {
     };
     let (progress, watched) = watch::channel(Vec::new());
     let shown = tokio::spawn(progress::show(watched, bars));
-    let file = runner::run(
-        prepared,
-        &settings,
-        |model| endpoints.find(model),
-        &stop,
-        progress,
-    )
-    .await?;
+    let file =
+        runner::run(prepared, &settings, |model| endpoints.find(model), &stop, progress).await?;
     shown.await.context("progress display")?;
     let status = Status::new(&file, &path, None, evalcore::clock::unix_now());
-    log::print(
-        &flags.log_file,
-        &screen(&status, summary_width(), &chrono::Local),
-    );
+    log::print(&flags.log_file, &screen(&status, summary_width(), &chrono::Local));
     let code = exit::Code::of(&file);
     tracing::info!("{}", code.reason());
     Ok(code)
@@ -203,10 +188,7 @@ async fn work(flags: &Flags, bars: MultiProgress) -> Result<exit::Code> {
 /// Columns of the summary: those of the terminal, if there is one.
 fn summary_width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|width| *width > 0)
-        .unwrap_or(80)
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
 }
 
 /// Each request in flight holds a connection, and many systems allow 1,024 open files at first.
@@ -218,10 +200,7 @@ fn raise_file_limit(concurrent: u32) -> Result<()> {
         return Ok(());
     }
     let raised = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
-    let limit = Rlimit {
-        current: Some(raised),
-        maximum: limit.maximum,
-    };
+    let limit = Rlimit { current: Some(raised), maximum: limit.maximum };
     setrlimit(Resource::Nofile, limit).context("raise the limit on open files")?;
     if raised < needed {
         tracing::warn!(

@@ -48,10 +48,7 @@ fn name(signal: i32) -> &'static str {
 }
 
 /// Looks at a signal's disposition without changing it.
-#[expect(
-    unsafe_code,
-    reason = "no safe wrapper reads a disposition without setting one"
-)]
+#[expect(unsafe_code, reason = "no safe wrapper reads a disposition without setting one")]
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: with a null new action sigaction only writes the current one to `action`, which is
     // valid for writes and, as plain data, valid when zeroed.

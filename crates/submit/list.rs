@@ -7,22 +7,10 @@ use serde_json::{Value, json};
 
 /// Models that no file lists.
 const OTHERS: [(&str, &str); 4] = [
-    (
-        "mock/p0 … mock/p100",
-        "built in: right on about that percentage of the samples",
-    ),
-    (
-        "mock/grader",
-        "built in: judges by comparing with the right answer",
-    ),
-    (
-        "NAME+search",
-        "any of these with web search, over Responses",
-    ),
-    (
-        "any other name",
-        "goes to the server as it is, over Chat Completions",
-    ),
+    ("mock/p0 … mock/p100", "built in: right on about that percentage of the samples"),
+    ("mock/grader", "built in: judges by comparing with the right answer"),
+    ("NAME+search", "any of these with web search, over Responses"),
+    ("any other name", "goes to the server as it is, over Chat Completions"),
 ];
 
 pub(crate) fn evals(as_json: bool) -> String {
@@ -37,10 +25,7 @@ pub(crate) fn evals(as_json: bool) -> String {
         return format!("{:#}\n", json!(evals));
     }
     let lines = EVALS.iter().map(|eval| {
-        let rows = eval
-            .dataset
-            .rows
-            .map_or("?".to_owned(), |rows| rows.to_string());
+        let rows = eval.dataset.rows.map_or("?".to_owned(), |rows| rows.to_string());
         format!("{:12}  {rows:>6} samples  {}\n", eval.name, eval.about)
     });
     lines.collect()
@@ -50,11 +35,8 @@ pub(crate) fn models(registry: &Registry, as_json: bool) -> String {
     let listings = registry.list();
     if as_json {
         let others = OTHERS.map(|(name, about)| json!({"name": name, "about": about}));
-        let models: Vec<Value> = listings
-            .iter()
-            .map(|listing| json!(listing))
-            .chain(others)
-            .collect();
+        let models: Vec<Value> =
+            listings.iter().map(|listing| json!(listing)).chain(others).collect();
         return format!("{:#}\n", json!(models));
     }
     let mut text = row("NAME", "API", "IN", "OUT", "LAST DAY", "ASKED AS");

@@ -150,8 +150,7 @@ fn limit(text: &str) -> Result<Limit, String> {
 }
 
 fn seed(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
+    text.parse().map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
@@ -199,9 +198,7 @@ fn submit(flags: Flags) -> Result<()> {
         estimate: flags.estimate,
     };
     let cache_dir = dataset::default_cache_dir()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bar = download_bar();
     let now = chrono::Local::now().naive_local();
     let on_download = |n_bytes, n_total| {
@@ -238,10 +235,7 @@ fn registry(models_file: Option<&Path>, output_dir: &Path) -> Result<Registry> {
     if let Some(path) = models_file {
         return Registry::with_file(path);
     }
-    let path = output_dir
-        .parent()
-        .unwrap_or(output_dir)
-        .join("models.toml");
+    let path = output_dir.parent().unwrap_or(output_dir).join("models.toml");
     match path.is_file() {
         true => Registry::with_file(&path),
         false => Ok(Registry::embedded()),
@@ -257,20 +251,14 @@ fn download_bar() -> ProgressBar {
 /// The command to type next, spelt as this program was called.
 fn next_command(output_dir: &Path, task_file: &Path, is_latest: bool) -> String {
     let this = std::env::args().next().unwrap_or_default();
-    let run = match Path::new(&this)
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
+    let run = match Path::new(&this).parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => folder.join("run").display().to_string(),
         None => "run".to_owned(),
     };
     match (output_dir == Path::new("async_results"), is_latest) {
         (true, true) => run,
         (false, true) => {
-            format!(
-                "{run} --tasks {}",
-                output_dir.join("latest_tasks.json").display()
-            )
+            format!("{run} --tasks {}", output_dir.join("latest_tasks.json").display())
         }
         (_, false) => format!("{run} --tasks {}", task_file.display()),
     }
@@ -282,10 +270,7 @@ fn write_json(document: &Value) -> Result<()> {
 
 /// A reader that has gone away is no error.
 fn write(text: &str) -> Result<()> {
-    match stdout()
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout().flush())
-    {
+    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("write to standard output"),
     }

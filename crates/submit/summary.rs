@@ -20,14 +20,7 @@ pub(crate) fn text(plan: &Plan, path: &Path, next: &str) -> String {
     let requests = plan.requests();
     let n: u64 = requests.iter().map(|requests| requests.n).sum();
     text += &format!("this means {}:\n", counted(n, "request"));
-    for Requests {
-        n,
-        role,
-        name,
-        model,
-        base_url,
-    } in &requests
-    {
+    for Requests { n, role, name, model, base_url } in &requests {
         let (party, place) = (party(*role, name, model), place(model, *base_url));
         text += &format!("  {} to {}\n", grouped(*n), printable(&(party + &place)));
     }

@@ -11,20 +11,10 @@ use crate::support::{Finished, POLL, RUN, SUBMIT, TestDir, server};
 /// The command fails with `code`, says all of `expected` on stderr, and panics nowhere.
 #[track_caller]
 fn check(finished: &Finished, code: i32, expected: &[&str]) {
-    assert_eq!(
-        finished.code,
-        Some(code),
-        "{}{}",
-        finished.stdout,
-        finished.stderr
-    );
+    assert_eq!(finished.code, Some(code), "{}{}", finished.stdout, finished.stderr);
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
     for text in expected {
-        assert!(
-            finished.stderr.contains(text),
-            "`{text}` is missing in: {}",
-            finished.stderr
-        );
+        assert!(finished.stderr.contains(text), "`{text}` is missing in: {}", finished.stderr);
     }
 }
 
@@ -40,10 +30,7 @@ fn check_submit(line: &str, code: i32, expected: &[&str]) {
 fn submitted() -> (TestDir, PathBuf) {
     let dir = TestDir::new();
     dir.submit("--models mock/p80");
-    let path = dir
-        .path("async_results/latest_tasks.json")
-        .canonicalize()
-        .expect("task file");
+    let path = dir.path("async_results/latest_tasks.json").canonicalize().expect("task file");
     (dir, path)
 }
 
@@ -51,14 +38,7 @@ fn submitted() -> (TestDir, PathBuf) {
 fn edit(path: &PathBuf, change: impl FnOnce(&mut Value)) {
     let mut document: Value =
         serde_json::from_str(&fs::read_to_string(path).expect("readable")).expect("JSON");
-    change(
-        document
-            .as_object_mut()
-            .expect("object")
-            .values_mut()
-            .next()
-            .expect("a task"),
-    );
+    change(document.as_object_mut().expect("object").values_mut().next().expect("a task"));
     fs::write(path, document.to_string()).expect("writable");
 }
 
@@ -71,20 +51,12 @@ fn values_that_mean_nothing_are_wrong_usage() {
     let (dir, _) = submitted();
     check(&dir.run("--concurrent 0"), 2, &["--concurrent"]);
     check(&dir.run("--timeout 0"), 2, &["--timeout", "above 0"]);
-    check(
-        &dir.output(POLL, "--watch --interval 0"),
-        2,
-        &["--interval"],
-    );
+    check(&dir.output(POLL, "--watch --interval 0"), 2, &["--interval"]);
 }
 
 #[test]
 fn unknown_names_are_answered_with_the_nearest_or_where_to_look() {
-    check_submit(
-        "--eval browscomp",
-        1,
-        &["unknown eval `browscomp`", "did you mean `browsecomp`"],
-    );
+    check_submit("--eval browscomp", 1, &["unknown eval `browscomp`", "did you mean `browsecomp`"]);
     check_submit(
         "--models mock/best",
         1,
@@ -102,11 +74,7 @@ fn unknown_names_are_answered_with_the_nearest_or_where_to_look() {
 fn a_limit_above_the_number_of_rows_takes_all_and_says_so() {
     let dir = TestDir::new();
     let submitted = dir.submit("--models mock/p80 --limit 1000");
-    assert!(
-        submitted.stderr.contains("has 20 rows, not 1000"),
-        "{}",
-        submitted.stderr
-    );
+    assert!(submitted.stderr.contains("has 20 rows, not 1000"), "{}", submitted.stderr);
     assert_eq!(dir.task()["num_examples"], 20);
 }
 
@@ -118,21 +86,9 @@ fn a_data_set_that_cannot_be_read_is_named_with_the_place() {
         dir.output(SUBMIT, "--models mock/p80 --dataset data.csv")
     };
     check(&with(""), 1, &["data.csv"]);
-    check(
-        &with("problem,answer,canary\n"),
-        1,
-        &["data.csv", "no rows"],
-    );
-    check(
-        &with("question,answer,canary\na,b,c\n"),
-        1,
-        &["data.csv", "problem", "question"],
-    );
-    check(
-        &with("problem,answer,canary\n!!,!!,c\n"),
-        1,
-        &["data.csv", "row 0", "problem"],
-    );
+    check(&with("problem,answer,canary\n"), 1, &["data.csv", "no rows"]);
+    check(&with("question,answer,canary\na,b,c\n"), 1, &["data.csv", "problem", "question"]);
+    check(&with("problem,answer,canary\n!!,!!,c\n"), 1, &["data.csv", "row 0", "problem"]);
     check_submit("--models mock/p80 --dataset gone.csv", 1, &["gone.csv"]);
     check_submit("--models mock/p80 --dataset .", 1, &["folder"]);
     assert!(!dir.path("async_results").exists());
@@ -144,40 +100,20 @@ fn offline_a_data_set_that_is_not_in_the_cache_is_told_where_to_put_it() {
     let line = "--models gpt-4o --offline";
     let refused = dir.output(SUBMIT, line);
     check(&refused, 1, &["browse_comp_test_set.csv", "cache"]);
-    let place = refused
-        .stderr
-        .split('`')
-        .find(|part| part.contains("cache/"))
-        .expect("a path");
+    let place = refused.stderr.split('`').find(|part| part.contains("cache/")).expect("a path");
     fs::create_dir_all(PathBuf::from(place).parent().expect("folder")).expect("writable");
     fs::write(place, "problem,answer,canary\nYQ==,YQ==,c\n").expect("writable");
-    check(
-        &dir.output(SUBMIT, line),
-        1,
-        &["7b24471cd5b3eb2a", "SHA-256"],
-    );
+    check(&dir.output(SUBMIT, line), 1, &["7b24471cd5b3eb2a", "SHA-256"]);
 }
 
 #[test]
 fn an_output_folder_that_cannot_be_made_is_named() {
     let dir = TestDir::new();
     fs::write(dir.path("file"), "").expect("writable");
-    check(
-        &dir.output(SUBMIT, "--models mock/p80 --output-dir file/x"),
-        1,
-        &["file/x"],
-    );
-    check(
-        &dir.output(SUBMIT, "--models mock/p80 --output-dir file"),
-        1,
-        &["file"],
-    );
+    check(&dir.output(SUBMIT, "--models mock/p80 --output-dir file/x"), 1, &["file/x"]);
+    check(&dir.output(SUBMIT, "--models mock/p80 --output-dir file"), 1, &["file"]);
     let (dir, _) = submitted();
-    check(
-        &dir.run("--log-file async_results"),
-        1,
-        &["async_results", "--log-file"],
-    );
+    check(&dir.run("--log-file async_results"), 1, &["async_results", "--log-file"]);
 }
 
 #[test]
@@ -189,11 +125,7 @@ fn model_names_become_safe_file_names() {
         let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         assert!(id.chars().all(is_safe) && !id.contains(".."), "{id}");
     }
-    let names: Vec<Value> = dir
-        .tasks()
-        .iter()
-        .map(|task| task["model_name"].clone())
-        .collect();
+    let names: Vec<Value> = dir.tasks().iter().map(|task| task["model_name"].clone()).collect();
     assert_eq!(names, ["../../x", "org/model:free"]);
 }
 
@@ -230,10 +162,7 @@ fn a_task_file_that_makes_no_sense_is_left_alone() {
         assert_eq!(fs::read(&path).expect("readable"), before);
     };
     refused(&|task| task["format"] = json!(99), &["newer version"]);
-    refused(
-        &|task| task["status"] = json!("sleeping"),
-        &["status", "sleeping", "pending"],
-    );
+    refused(&|task| task["status"] = json!("sleeping"), &["status", "sleeping", "pending"]);
     refused(&|task| task["n_repeats"] = json!(0), &["n_repeats"]);
     refused(&|task| task["progress"] = json!(500), &["progress"]);
     fs::write(&path, "{\"a\": ").expect("writable");
@@ -250,33 +179,13 @@ fn a_task_that_was_edited_fails_and_asks_for_nothing() {
         check(&dir.run(""), 1, expected);
         let task = dir.task();
         assert_eq!(task["status"], "failed");
-        assert!(
-            task["error"]
-                .as_str()
-                .is_some_and(|error| error.contains(expected[0])),
-            "{task}"
-        );
+        assert!(task["error"].as_str().is_some_and(|error| error.contains(expected[0])), "{task}");
     };
-    fails(
-        &|task| task["selection"]["seed"] = json!(1),
-        &["`selection` was edited"],
-    );
-    fails(
-        &|task| task["prompts"]["templates"]["browsecomp_query"] = json!("x"),
-        &["prompts"],
-    );
-    fails(
-        &|task| task["eval_name"] = json!("gone"),
-        &["unknown eval `gone`"],
-    );
-    fails(
-        &|task| task["dataset"]["sha256"] = json!("0".repeat(64)),
-        &["0000", "6e84e574b083"],
-    );
-    fails(
-        &|task| drop(task.as_object_mut().expect("object").remove("dataset")),
-        &["older tool"],
-    );
+    fails(&|task| task["selection"]["seed"] = json!(1), &["`selection` was edited"]);
+    fails(&|task| task["prompts"]["templates"]["browsecomp_query"] = json!("x"), &["prompts"]);
+    fails(&|task| task["eval_name"] = json!("gone"), &["unknown eval `gone`"]);
+    fails(&|task| task["dataset"]["sha256"] = json!("0".repeat(64)), &["0000", "6e84e574b083"]);
+    fails(&|task| drop(task.as_object_mut().expect("object").remove("dataset")), &["older tool"]);
 }
 
 #[test]
@@ -287,11 +196,7 @@ fn a_data_set_that_changed_since_submission_is_refused_with_both_hashes() {
     dir.submit("--models mock/p80 --dataset data.csv");
     let longer = format!("{sample}{}\n", sample.lines().last().expect("a row"));
     fs::write(dir.path("data.csv"), longer).expect("writable");
-    check(
-        &dir.run(""),
-        1,
-        &["changed since submission", "6e84e574b083"],
-    );
+    check(&dir.run(""), 1, &["changed since submission", "6e84e574b083"]);
 }
 
 #[test]
@@ -303,17 +208,11 @@ fn a_torn_journal_is_repaired_and_only_its_tail_asked_again() {
     let journal = dir.journal_path(&dir.task());
     let whole = fs::read_to_string(&journal).expect("readable");
     fs::write(&journal, &whole[..whole.len() - 10]).expect("writable");
-    edit(&dir.path("async_results/latest_tasks.json"), |task| {
-        task["status"] = json!("running")
-    });
+    edit(&dir.path("async_results/latest_tasks.json"), |task| task["status"] = json!("running"));
     let ran = dir.run("");
     check(&ran, 0, &["cut short by a crash"]);
     assert_eq!(dir.task()["counts"]["scored"], 4);
-    assert_eq!(
-        server.ledger().counts().requests,
-        8,
-        "only the score was lost, no answer"
-    );
+    assert_eq!(server.ledger().counts().requests, 8, "only the score was lost, no answer");
 }
 
 #[test]
@@ -347,10 +246,7 @@ fn an_unreachable_server_ends_in_a_failed_task() {
     dir.submit("--models m --grader grader --dataset sample --limit 2");
     check(&dir.run("--max-retries 1"), 1, &["connect"]);
     let task = dir.task();
-    assert_eq!(
-        (&task["status"], &task["counts"]["model_error"]),
-        (&json!("failed"), &json!(2))
-    );
+    assert_eq!((&task["status"], &task["counts"]["model_error"]), (&json!("failed"), &json!(2)));
 }
 
 #[test]
@@ -363,11 +259,8 @@ fn a_file_of_the_python_scripts_is_not_run_but_told_what_to_do() {
         "status": "cancelled", "progress": 0, "results": null, "created_at": 1.7e9,
         "started_at": null, "completed_at": null, "error": null, "output_files": null,
     }});
-    fs::write(
-        dir.path("async_results/tasks_20250101_000000.json"),
-        document.to_string(),
-    )
-    .expect("writable");
+    fs::write(dir.path("async_results/tasks_20250101_000000.json"), document.to_string())
+        .expect("writable");
     check(
         &dir.run("--tasks async_results/tasks_20250101_000000.json"),
         1,

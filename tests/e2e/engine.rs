@@ -17,12 +17,7 @@ fn models(dir: &TestDir, text: &str) {
 /// Seconds from the first request to the last one, of those to `model`.
 fn span(server: &MockServer, model: &str) -> f64 {
     let records = server.ledger().records();
-    let times = || {
-        records
-            .iter()
-            .filter(|record| record.model == model)
-            .map(|record| record.at)
-    };
+    let times = || records.iter().filter(|record| record.model == model).map(|record| record.at);
     let (first, last) = (times().min().expect("asked"), times().max().expect("asked"));
     (last - first).as_secs_f64()
 }
@@ -30,14 +25,8 @@ fn span(server: &MockServer, model: &str) -> f64 {
 /// Answers with the right answer, or judges, as the slot of the request asks.
 fn both() -> Behaviour {
     Behaviour::Function(Arc::new(|question| {
-        let is_grade = question
-            .key
-            .is_some_and(|key| key.slot.starts_with("grade"));
-        Reply::text(if is_grade {
-            "correct: yes"
-        } else {
-            "Exact Answer: x\nConfidence: 5%"
-        })
+        let is_grade = question.key.is_some_and(|key| key.slot.starts_with("grade"));
+        Reply::text(if is_grade { "correct: yes" } else { "Exact Answer: x\nConfidence: 5%" })
     }))
 }
 
@@ -59,15 +48,8 @@ fn a_limit_of_600_a_minute_is_used_fully_and_hardly_ever_hit() {
     let ran = dir.run("--concurrent 200");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let records = server.ledger().records();
-    let n_refused = records
-        .iter()
-        .filter(|record| record.fate == Fate::Sent(429))
-        .count();
-    assert!(
-        n_refused * 100 < 3 * records.len(),
-        "{n_refused} of {} refused",
-        records.len()
-    );
+    let n_refused = records.iter().filter(|record| record.fate == Fate::Sent(429)).count();
+    assert!(n_refused * 100 < 3 * records.len(), "{n_refused} of {} refused", records.len());
     // The bucket holds a minute's worth at first; the other 400 come at 10 a second.
     let (span, ideal) = (span(&server, "m"), 40.0);
     assert!(span < 1.1 * ideal, "{span} s");
@@ -75,28 +57,17 @@ fn a_limit_of_600_a_minute_is_used_fully_and_hardly_ever_hit() {
 
 #[tokio::test]
 async fn background_responses_in_flight_survive_a_kill_and_are_paid_for_once() {
-    let server = server(Config {
-        background: Duration::MAX,
-        ..Config::default()
-    });
+    let server = server(Config { background: Duration::MAX, ..Config::default() });
     let dir = TestDir::asking(&server);
-    models(
-        &dir,
-        "[models.deep]\napi = \"responses\"\nbackground = true\n",
-    );
+    models(&dir, "[models.deep]\napi = \"responses\"\nbackground = true\n");
     dir.submit("--models deep --grader grader --dataset sample --limit all");
     let run = dir.start_run("--concurrent 20");
-    server
-        .ledger()
-        .wait_until(|counts| counts.billed >= N_SAMPLE as u64)
-        .await;
+    server.ledger().wait_until(|counts| counts.billed >= N_SAMPLE as u64).await;
     let task = dir.task();
     let journal = dir.journal_path(&task);
     let n_sent = || {
         let text = std::fs::read_to_string(&journal).unwrap_or_default();
-        text.lines()
-            .filter(|line| line.contains("\"type\":\"sent\""))
-            .count()
+        text.lines().filter(|line| line.contains("\"type\":\"sent\"")).count()
     };
     while n_sent() < N_SAMPLE {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -105,24 +76,15 @@ async fn background_responses_in_flight_survive_a_kill_and_are_paid_for_once() {
     server.change(|config| config.background = Duration::ZERO);
     let ran = dir.run("");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(
-        dir.task()["results"],
-        json!({"accuracy": 1.0, "n": N_SAMPLE})
-    );
+    assert_eq!(dir.task()["results"], json!({"accuracy": 1.0, "n": N_SAMPLE}));
     assert!(server.ledger().paid_twice().is_empty());
 }
 
 #[tokio::test]
 async fn the_second_signal_leaves_background_responses_where_they_are() {
-    let server = server(Config {
-        background: Duration::MAX,
-        ..Config::default()
-    });
+    let server = server(Config { background: Duration::MAX, ..Config::default() });
     let dir = TestDir::asking(&server);
-    models(
-        &dir,
-        "[models.deep]\napi = \"responses\"\nbackground = true\n",
-    );
+    models(&dir, "[models.deep]\napi = \"responses\"\nbackground = true\n");
     dir.submit("--models deep --grader grader --dataset sample --limit 3");
     let run = dir.start_run("");
     server.ledger().wait_until(|counts| counts.polls >= 3).await;
@@ -131,12 +93,7 @@ async fn the_second_signal_leaves_background_responses_where_they_are() {
     run.signal(rustix::process::Signal::INT);
     assert_eq!(run.finish().code, Some(3));
     let cancelled = dir.run("--cancel-remote");
-    assert!(
-        cancelled
-            .stderr
-            .contains("background responses cancelled: 3"),
-        "{cancelled:?}"
-    );
+    assert!(cancelled.stderr.contains("background responses cancelled: 3"), "{cancelled:?}");
     server.change(|config| config.background = Duration::ZERO);
     assert_eq!(dir.run("").code, Some(0));
     assert_eq!(dir.task()["counts"]["correct"], 3);
@@ -144,25 +101,16 @@ async fn the_second_signal_leaves_background_responses_where_they_are() {
 
 #[tokio::test]
 async fn a_background_response_that_the_provider_forgot_is_asked_for_anew() {
-    let server = server(Config {
-        retention: Duration::ZERO,
-        ..Config::default()
-    });
+    let server = server(Config { retention: Duration::ZERO, ..Config::default() });
     let dir = TestDir::asking(&server);
-    models(
-        &dir,
-        "[models.deep]\napi = \"responses\"\nbackground = true\n",
-    );
+    models(&dir, "[models.deep]\napi = \"responses\"\nbackground = true\n");
     dir.submit("--models deep --grader grader --dataset sample --limit 1");
     let run = dir.start_run("");
     server.ledger().wait_until(|counts| counts.polls >= 1).await;
     server.change(|config| config.retention = Duration::MAX);
     assert_eq!(run.finish().code, Some(0));
-    let types: BTreeSet<String> = dir
-        .journal(&dir.task())
-        .iter()
-        .map(|record| record["type"].to_string())
-        .collect();
+    let types: BTreeSet<String> =
+        dir.journal(&dir.task()).iter().map(|record| record["type"].to_string()).collect();
     assert!(types.contains("\"lost\""), "{types:?}");
 }
 
@@ -177,12 +125,7 @@ fn a_budget_is_never_crossed() {
             .map(|model| {
                 let mut price = |most: f64| (random.f64() * most * 1000.0).round() / 1000.0;
                 let input = price(50.0);
-                let price = Price {
-                    input,
-                    cached_input: input,
-                    output: price(200.0),
-                    search: 0.0,
-                };
+                let price = Price { input, cached_input: input, output: price(200.0), search: 0.0 };
                 (model.to_owned(), price)
             })
             .into();
@@ -200,11 +143,7 @@ fn a_budget_is_never_crossed() {
                 ("grader".to_owned(), says("correct: yes")),
             ]
             .into(),
-            faults: Faults {
-                server_error: 0.05,
-                dropped: 0.05,
-                ..Faults::default()
-            },
+            faults: Faults { server_error: 0.05, dropped: 0.05, ..Faults::default() },
             seed,
             ..Config::default()
         });
@@ -216,27 +155,18 @@ fn a_budget_is_never_crossed() {
                 if model == "m" { 800 } else { 400 }
             )
         };
-        models(
-            &dir,
-            &format!("as_of = \"2026-11-23\"\n{}{}", entry("m"), entry("grader")),
-        );
+        models(&dir, &format!("as_of = \"2026-11-23\"\n{}{}", entry("m"), entry("grader")));
         dir.submit("--models m --grader grader --dataset sample --limit all --n-repeats 3");
         let budget = 0.05 + random.f64() * 5.0;
         let ran = dir.run(&format!("--concurrent 50 --budget {budget:.4}"));
         assert!(matches!(ran.code, Some(0 | 1 | 3)), "{}", ran.stderr);
         n_stopped += u32::from(ran.code == Some(3));
         let billed = server.ledger().cost(&prices).expect("both have prices");
-        assert!(
-            billed <= budget,
-            "seed {seed}: billed {billed}, budget {budget}"
-        );
+        assert!(billed <= budget, "seed {seed}: billed {billed}, budget {budget}");
         let told = &dir.task()["cost"];
         let told = told["model"]["dollars"].as_f64().unwrap()
             + told["grader"]["dollars"].as_f64().unwrap();
-        assert!(
-            told <= billed + 1e-9,
-            "seed {seed}: told {told}, billed {billed}"
-        );
+        assert!(told <= billed + 1e-9, "seed {seed}: told {told}, billed {billed}");
     }
     assert!(n_stopped > 0, "no run was stopped by its budget");
 }
@@ -248,18 +178,12 @@ fn a_run_that_its_budget_stopped_goes_on_with_a_larger_one() {
     let entry = |name: &str| {
         format!("[models.{name}]\nmax_tokens = 100\nprices = {{ input = 1, output = 1000 }}\n")
     };
-    models(
-        &dir,
-        &format!("as_of = \"2026-11-23\"\n{}{}", entry("m"), entry("grader")),
-    );
+    models(&dir, &format!("as_of = \"2026-11-23\"\n{}{}", entry("m"), entry("grader")));
     dir.submit("--models m --grader grader --dataset sample --limit all");
     let ran = dir.run("--budget 0.5");
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     let error = dir.task()["error"].as_str().expect("says why").to_owned();
-    assert!(
-        error.contains("the budget of $0.50") && error.contains("larger --budget"),
-        "{error}"
-    );
+    assert!(error.contains("the budget of $0.50") && error.contains("larger --budget"), "{error}");
     assert_eq!(dir.run("--budget 50").code, Some(0));
     assert!(server.ledger().paid_twice().is_empty());
 }
@@ -271,23 +195,14 @@ fn with_a_budget_an_unknown_price_is_refused_before_anything_is_asked() {
     dir.submit("--models nobody-knows --grader grader --dataset sample");
     let ran = dir.run("--budget 5");
     assert_eq!(ran.code, Some(1));
-    assert!(
-        ran.stderr.contains("`nobody-knows`") && ran.stderr.contains("models.toml"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("`nobody-knows`") && ran.stderr.contains("models.toml"), "{ran:?}");
     assert_eq!(server.ledger().counts().requests, 0);
 }
 
 #[test]
 fn a_healthy_model_is_as_fast_beside_sick_ones_as_alone() {
     let model_faults: BTreeMap<String, Faults> = [
-        (
-            "hangs".to_owned(),
-            Faults {
-                hanging: 1.0,
-                ..Faults::default()
-            },
-        ),
+        ("hangs".to_owned(), Faults { hanging: 1.0, ..Faults::default() }),
         (
             "busy".to_owned(),
             Faults {
@@ -297,10 +212,7 @@ fn a_healthy_model_is_as_fast_beside_sick_ones_as_alone() {
         ),
         (
             "dead".to_owned(),
-            Faults {
-                always: Some(ApiError::invalid_api_key("sk-test")),
-                ..Faults::default()
-            },
+            Faults { always: Some(ApiError::invalid_api_key("sk-test")), ..Faults::default() },
         ),
     ]
     .into();
@@ -311,45 +223,25 @@ fn a_healthy_model_is_as_fast_beside_sick_ones_as_alone() {
             ..Config::default()
         });
         let dir = TestDir::asking(&server);
-        dir.submit(&format!(
-            "--models {models} --grader grader --dataset sample --limit all"
-        ));
+        dir.submit(&format!("--models {models} --grader grader --dataset sample --limit all"));
         let ran = dir.run("--concurrent 200 --timeout 2 --max-retries 1 --retry-for 4");
         let tasks = dir.tasks();
-        let healthy = tasks
-            .iter()
-            .find(|task| task["model_name"] == "healthy")
-            .expect("is there");
+        let healthy = tasks.iter().find(|task| task["model_name"] == "healthy").expect("is there");
         assert_eq!(healthy["status"], "completed", "{}", ran.stderr);
         let seconds = |name: &str| healthy[name].as_f64().expect("a time");
-        (
-            seconds("completed_at") - seconds("started_at"),
-            ran.code,
-            tasks,
-        )
+        (seconds("completed_at") - seconds("started_at"), ran.code, tasks)
     };
     let (alone, code, _) = time("healthy");
     assert_eq!(code, Some(0));
     let (beside, code, tasks) = time("hangs,busy,dead,healthy");
     assert_eq!(code, Some(1));
-    assert!(
-        beside < 1.1 * alone,
-        "alone {alone} s, beside sick ones {beside} s"
-    );
-    for (model, expected) in [
-        ("hangs", "no answer within 2 s"),
-        ("busy", "429"),
-        ("dead", "invalid_api_key"),
-    ] {
-        let task = tasks
-            .iter()
-            .find(|task| task["model_name"] == model)
-            .expect("is there");
+    assert!(beside < 1.1 * alone, "alone {alone} s, beside sick ones {beside} s");
+    for (model, expected) in
+        [("hangs", "no answer within 2 s"), ("busy", "429"), ("dead", "invalid_api_key")]
+    {
+        let task = tasks.iter().find(|task| task["model_name"] == model).expect("is there");
         let error = task["error"].as_str().expect("says why");
-        assert!(
-            task["status"] == "failed" && error.contains(expected),
-            "{model}: {error}"
-        );
+        assert!(task["status"] == "failed" && error.contains(expected), "{model}: {error}");
     }
 }
 
@@ -371,11 +263,7 @@ fn under_all_faults_at_once_nothing_is_scored_wrong_and_nothing_journaled_asked_
         unreadable_grade: 0.1,
         ..Faults::default()
     };
-    let server = server(Config {
-        faults,
-        seed: 3,
-        ..Config::default()
-    });
+    let server = server(Config { faults, seed: 3, ..Config::default() });
     let dir = TestDir::asking(&server);
     dir.submit("--models m --grader grader --dataset sample --limit all --n-repeats 5");
     let ran = dir.run("--concurrent 40 --timeout 1 --max-retries 12");
@@ -384,18 +272,11 @@ fn under_all_faults_at_once_nothing_is_scored_wrong_and_nothing_journaled_asked_
     let count = |name: &str| task["counts"][name].as_u64().expect("a number");
     assert_eq!(count("incorrect"), 0, "no error became a wrong answer");
     let n_total = 5 * N_SAMPLE as u64;
-    assert_eq!(
-        count("correct") + count("model_error") + count("grader_error"),
-        n_total
-    );
+    assert_eq!(count("correct") + count("model_error") + count("grader_error"), n_total);
     assert!(count("correct") > n_total * 9 / 10, "{task}");
     // After the reply that was journaled nothing is asked for under the same key.
     let records = server.ledger().records();
-    for record in dir
-        .journal(&task)
-        .iter()
-        .filter(|record| record["type"] == "reply")
-    {
+    for record in dir.journal(&task).iter().filter(|record| record["type"] == "reply") {
         let is_same = |other: &&mockapi::Record| {
             other.key.as_ref().is_some_and(|key| {
                 json!([key.sample, key.epoch, key.slot])
@@ -415,10 +296,7 @@ fn searches_of_a_model_are_kept_in_the_journal_and_counted() {
         ..Reply::text("Exact Answer: x\nConfidence: 5%")
     };
     let roles = [("m".to_owned(), Behaviour::Says(reply))].into();
-    let server = server(Config {
-        roles,
-        ..Config::default()
-    });
+    let server = server(Config { roles, ..Config::default() });
     let dir = TestDir::asking(&server);
     let tools = "tools = [{ type = \"web_search\" }]";
     models(&dir, &format!("[models.m]\napi = \"responses\"\n{tools}\n"));
@@ -427,10 +305,7 @@ fn searches_of_a_model_are_kept_in_the_journal_and_counted() {
     let task = dir.task();
     assert_eq!(task["usage"]["model"]["searches"], 4);
     let journal = dir.journal(&task);
-    let answer: &Value = journal
-        .iter()
-        .find(|it| it["slot"] == "answer")
-        .expect("answered");
+    let answer: &Value = journal.iter().find(|it| it["slot"] == "answer").expect("answered");
     assert_eq!(answer["trace"]["queries"], json!(["first", "second"]));
     assert_eq!(answer["trace"]["opened"], json!(["https://example.org/"]));
 }
@@ -444,12 +319,7 @@ fn requests_that_wait_for_money_and_for_their_turn_do_not_wait_for_each_other() 
     };
     models(
         &dir,
-        &format!(
-            "as_of = \"2026-11-23\"\n{}{}{}",
-            entry("a"),
-            entry("b"),
-            entry("grader")
-        ),
+        &format!("as_of = \"2026-11-23\"\n{}{}{}", entry("a"), entry("b"), entry("grader")),
     );
     dir.submit("--models a,b --grader grader --dataset sample --limit 4");
     // The worst case of one request is a dollar: only one fits at a time.
@@ -460,15 +330,9 @@ fn requests_that_wait_for_money_and_for_their_turn_do_not_wait_for_each_other() 
 #[test]
 fn an_outage_of_seconds_costs_no_sample() {
     let outage = mockapi::Fault::Error(ApiError::overloaded(None));
-    let faults = Faults {
-        script: vec![Some(outage); 6],
-        ..Faults::default()
-    };
+    let faults = Faults { script: vec![Some(outage); 6], ..Faults::default() };
     let model_faults = [("m".to_owned(), faults)].into();
-    let server = server(Config {
-        model_faults,
-        ..Config::default()
-    });
+    let server = server(Config { model_faults, ..Config::default() });
     let dir = TestDir::asking(&server);
     dir.submit("--models m --grader grader --dataset sample --limit 2");
     let ran = dir.run("");

@@ -14,11 +14,8 @@ fn a_rehearsal_needs_no_key_and_no_network() {
     assert!(submitted.stdout.contains(requests), "{submitted:?}");
     let ran = dir.run("");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let accuracies: Vec<Value> = dir
-        .tasks()
-        .iter()
-        .map(|task| task["results"]["accuracy"].clone())
-        .collect();
+    let accuracies: Vec<Value> =
+        dir.tasks().iter().map(|task| task["results"]["accuracy"].clone()).collect();
     assert_eq!(accuracies, [json!(1.0), json!(0.0)]);
     let polled = dir.output(POLL, "");
     assert!(polled.stdout.contains("2 completed"), "{}", polled.stdout);
@@ -33,35 +30,16 @@ fn a_completed_task_holds_all_that_a_repeat_needs() {
     let id = task["task_id"].as_str().expect("id").to_owned();
     assert!(id.starts_with("browsecomp_mock_p100_1"), "{id}");
     for time in ["created_at", "started_at", "completed_at"] {
-        assert!(
-            task[time].as_f64().is_some_and(|time| time > 1.7e9),
-            "{time}: {}",
-            task[time]
-        );
+        assert!(task[time].as_f64().is_some_and(|time| time > 1.7e9), "{time}: {}", task[time]);
         task[time] = json!("TIME");
     }
     for (name, value) in task["usage"]["model"].as_object_mut().expect("object") {
-        let expected = if name == "replies" {
-            json!(3)
-        } else {
-            value.clone()
-        };
+        let expected = if name == "replies" { json!(3) } else { value.clone() };
         assert_eq!(*value, expected);
     }
     assert_eq!(task["usage"]["grader"]["replies"], 3);
-    assert_eq!(
-        task["cost"]["model"],
-        json!({"dollars": 0.0, "replies_of_unknown_cost": 0})
-    );
-    for part in [
-        "cost",
-        "usage",
-        "session",
-        "runner",
-        "prompts",
-        "dataset",
-        "selection",
-    ] {
+    assert_eq!(task["cost"]["model"], json!({"dollars": 0.0, "replies_of_unknown_cost": 0}));
+    for part in ["cost", "usage", "session", "runner", "prompts", "dataset", "selection"] {
         assert!(task[part].is_object(), "{part}");
         task.as_object_mut().expect("object").remove(part);
     }
@@ -116,9 +94,7 @@ fn the_real_data_set_is_scored_and_asked_only_once() {
     };
     let dir = TestDir::new();
     let data = data.display();
-    dir.submit(&format!(
-        "--dataset {data} --models mock/p80,mock/p50 --limit all"
-    ));
+    dir.submit(&format!("--dataset {data} --models mock/p80,mock/p50 --limit all"));
     let ran = dir.run("--concurrent 200");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for (task, expected) in dir.tasks().iter().zip([0.8, 0.5]) {
@@ -140,10 +116,7 @@ fn ten_samples_of_the_real_data_set_are_those_the_reference_draws() {
         return;
     };
     let dir = TestDir::new();
-    dir.submit(&format!(
-        "--dataset {} --models mock/p80 --limit 10",
-        data.display()
-    ));
+    dir.submit(&format!("--dataset {} --models mock/p80 --limit 10", data.display()));
     assert_eq!(dir.run("--concurrent 1").code, Some(0));
     let journal = dir.journal(&dir.task());
     let asked: Vec<&str> = journal
@@ -151,9 +124,7 @@ fn ten_samples_of_the_real_data_set_are_those_the_reference_draws() {
         .filter(|record| record["slot"] == "answer")
         .map(|record| record["sample"].as_str().expect("id"))
         .collect();
-    let drawn = [
-        "788", "861", "82", "530", "1047", "995", "829", "621", "976", "733",
-    ];
+    let drawn = ["788", "861", "82", "530", "1047", "995", "829", "621", "976", "733"];
     assert_eq!(asked, drawn);
 }
 
@@ -175,9 +146,7 @@ fn text_of_the_data_set_is_written_nowhere() {
 /// A question of the embedded data set, decrypted.
 fn question(row: usize) -> String {
     use evalcore::dataset::{self, Local, cipher};
-    let local = Local::Embedded(include_bytes!(
-        "../../crates/evalcore/data/browsecomp_sample.csv"
-    ));
+    let local = Local::Embedded(include_bytes!("../../crates/evalcore/data/browsecomp_sample.csv"));
     let columns = ["problem", "canary"];
     let scan = dataset::scan(&local, &columns).expect("data set");
     let rows = dataset::load(&local, &columns, &[row], &scan).expect("data set");

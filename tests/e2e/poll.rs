@@ -27,9 +27,7 @@ impl Results {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder
-            .path()
-            .join("async_results/tasks_20261123_065500.json")
+        self.folder.path().join("async_results/tasks_20261123_065500.json")
     }
 
     /// Replaces the task file in one step, as `run` does.
@@ -41,15 +39,8 @@ impl Results {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_poll"));
-        command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("TZ", "UTC");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments).current_dir(self.folder.path()).env_clear().env("TZ", "UTC");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -61,10 +52,7 @@ impl Results {
     #[track_caller]
     fn shown(&self, arguments: &[&str]) -> String {
         let output = self.poll(arguments);
-        assert_eq!(
-            (output.status.code(), text(&output.stderr)),
-            (Some(0), String::new())
-        );
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
         text(&output.stdout)
     }
 
@@ -72,10 +60,7 @@ impl Results {
     #[track_caller]
     fn refused(&self, arguments: &[&str], code: i32) -> String {
         let output = self.poll(arguments);
-        assert_eq!(
-            (output.status.code(), text(&output.stdout)),
-            (Some(code), String::new())
-        );
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()));
         text(&output.stderr)
     }
 
@@ -136,10 +121,7 @@ mmlu  m  stalled
 ";
     // The day is left out on that very day.
     let shown = results.shown(&[]);
-    assert_eq!(
-        shown.replace("started 06", "started 2026-11-23 06"),
-        expected
-    );
+    assert_eq!(shown.replace("started 06", "started 2026-11-23 06"), expected);
 }
 
 #[test]
@@ -151,10 +133,7 @@ fn a_live_runner_is_named_and_nothing_is_written() {
     let lock = Lock::take(&results.path()).expect("lock");
     let shown = results.shown(&[]);
     let runner = format!("runner: pid {} on ", std::process::id());
-    assert!(
-        shown.contains(&runner) && shown.contains("mmlu  m  running\n"),
-        "{shown}"
-    );
+    assert!(shown.contains(&runner) && shown.contains("mmlu  m  running\n"), "{shown}");
     drop(lock);
     assert!(results.shown(&[]).contains("stalled"));
 }
@@ -185,21 +164,9 @@ fn the_latest_link_goes_before_newer_names() {
     let results = running();
     let folder = results.folder.path().join("async_results");
     fs::write(folder.join("tasks_20991123_065500.json"), "{}").expect("write");
-    assert!(
-        results
-            .shown(&[])
-            .starts_with("async_results/tasks_20991123_065500.json\n")
-    );
-    symlink(
-        "tasks_20261123_065500.json",
-        folder.join("latest_tasks.json"),
-    )
-    .expect("link");
-    assert!(
-        results
-            .shown(&[])
-            .starts_with("async_results/tasks_20261123_065500.json\n")
-    );
+    assert!(results.shown(&[]).starts_with("async_results/tasks_20991123_065500.json\n"));
+    symlink("tasks_20261123_065500.json", folder.join("latest_tasks.json")).expect("link");
+    assert!(results.shown(&[]).starts_with("async_results/tasks_20261123_065500.json\n"));
 }
 
 #[test]
@@ -208,10 +175,7 @@ fn json_is_one_document() {
     let status: Value = serde_json::from_str(&results.shown(&["--json"])).expect("JSON");
     assert_eq!(status["file"], "async_results/tasks_20261123_065500.json");
     assert_eq!(status["waiting_for"], "runner");
-    assert_eq!(
-        status["tasks"][0]["accuracy"],
-        json!({"value": 0.75, "n": 4})
-    );
+    assert_eq!(status["tasks"][0]["accuracy"], json!({"value": 0.75, "n": 4}));
 }
 
 #[test]
@@ -227,11 +191,7 @@ fn a_file_elsewhere_is_named_in_the_command_to_start() {
     let mut child = command.spawn().expect("poll runs");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let footer = "no runner: start `run --tasks out/tasks_x.json`";
-    assert!(
-        lines
-            .map(|line| line.expect("UTF-8"))
-            .any(|line| line == footer)
-    );
+    assert!(lines.map(|line| line.expect("UTF-8")).any(|line| line == footer));
     child.kill().expect("kill");
     child.wait().expect("wait");
 }
@@ -261,15 +221,9 @@ fn errors_are_one_line_with_a_remedy() {
          task ` a`: field `n_repeats` is 0, not 1 or more: edited by hand? set it right\n"
     );
     fs::remove_file(results.path()).expect("remove");
-    assert_eq!(
-        error(&[]),
-        "error: no task file in `async_results`: start with `submit`\n"
-    );
+    assert_eq!(error(&[]), "error: no task file in `async_results`: start with `submit`\n");
     fs::remove_dir(results.folder.path().join("async_results")).expect("remove");
-    assert_eq!(
-        error(&[]),
-        "error: no folder `async_results`: start with `submit`\n"
-    );
+    assert_eq!(error(&[]), "error: no folder `async_results`: start with `submit`\n");
 }
 
 #[test]
@@ -277,10 +231,7 @@ fn intervals_that_make_no_sense_are_wrong_usage() {
     let results = running();
     for interval in ["0", "0.05", "-1", "nan", "inf", "1e9"] {
         let error = results.refused(&["--watch", "--interval", interval], 2);
-        assert!(
-            error.contains("not between 0.1 and 86400 seconds"),
-            "{error}"
-        );
+        assert!(error.contains("not between 0.1 and 86400 seconds"), "{error}");
     }
     let error = results.refused(&["--watch", "--interval", "soon"], 2);
     assert!(error.contains("not a number of seconds"), "{error}");
@@ -290,14 +241,9 @@ fn intervals_that_make_no_sense_are_wrong_usage() {
 #[test]
 fn help_tells_flags_examples_and_exit_codes() {
     let help = running().shown(&["--help"]);
-    for part in [
-        "--file <PATH>",
-        "--watch",
-        "--interval <SECONDS>",
-        "--json",
-        "Examples:",
-        "Exit codes:",
-    ] {
+    for part in
+        ["--file <PATH>", "--watch", "--interval <SECONDS>", "--json", "Examples:", "Exit codes:"]
+    {
         assert!(help.contains(part), "{part}: {help}");
     }
 }
@@ -317,10 +263,7 @@ fn a_watch_goes_on_until_all_tasks_have_ended() {
     ended["completed_at"] = json!(1_795_416_960.0);
     results.write(&json!({"mmlu_m_1": ended}).to_string());
     let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
-    assert_eq!(
-        rest.last().map(String::as_str),
-        Some("all tasks have ended")
-    );
+    assert_eq!(rest.last().map(String::as_str), Some("all tasks have ended"));
     assert!(!rest.concat().contains('\u{1b}'));
     assert_eq!(exit_code(child), Some(0));
 }
@@ -331,10 +274,7 @@ fn a_watch_in_json_is_a_document_a_line() {
     let shown = results.shown(&["--watch", "--json"]);
     assert_eq!(shown.lines().count(), 1);
     let status: Value = serde_json::from_str(&shown).expect("JSON");
-    assert_eq!(
-        (&status["all_ended"], &status["summary"]["failed"]),
-        (&json!(true), &json!(1))
-    );
+    assert_eq!((&status["all_ended"], &status["summary"]["failed"]), (&json!(true), &json!(1)));
 }
 
 #[test]
@@ -375,10 +315,7 @@ fn a_link_is_watched_to_the_end_of_what_it_led_to() {
     let link = results.folder.path().join("link.json");
     symlink(results.path(), &link).expect("link");
     let mut command = results.command(&["--watch", "--json", "--file", "link.json"]);
-    let mut child = command
-        .args(["--interval", "0.1"])
-        .spawn()
-        .expect("poll runs");
+    let mut child = command.args(["--interval", "0.1"]).spawn().expect("poll runs");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     lines.next().expect("line").expect("UTF-8");
     fs::remove_file(&link).expect("remove");

@@ -29,16 +29,9 @@ fn models_graders_and_places_are_named() {
     let line = "--models gpt-4o,o3_high --dataset sample --limit 3 --n-repeats 1000 \
                 --grader g --grader-base-url http://localhost:9/v1";
     let submitted = dir.submit(line);
-    let ids: Vec<Value> = dir
-        .tasks()
-        .iter()
-        .map(|task| task["task_id"].clone())
-        .collect();
+    let ids: Vec<Value> = dir.tasks().iter().map(|task| task["task_id"].clone()).collect();
     let lines: Vec<&str> = submitted.stdout.lines().collect();
-    assert!(
-        lines[0].starts_with("wrote async_results/tasks_"),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("wrote async_results/tasks_"), "{lines:?}");
     for (line, id) in lines[1..].iter().zip(&ids) {
         assert!(line.contains(id.as_str().expect("id")), "{line}");
         assert!(line.ends_with("  3 samples x 1,000 epochs"), "{line}");
@@ -52,10 +45,7 @@ fn models_graders_and_places_are_named() {
         "data set: browsecomp, the embedded sample, 3 of 20 rows; prompts: built-in",
     ];
     assert_eq!(rest, expected);
-    assert!(
-        next[0].starts_with("next: ") && next[1].starts_with("  or: nohup "),
-        "{next:?}"
-    );
+    assert!(next[0].starts_with("next: ") && next[1].starts_with("  or: nohup "), "{next:?}");
 }
 
 #[test]
@@ -104,10 +94,7 @@ fn an_estimate_is_a_range_and_writes_nothing() {
     }
     let document = document(&dir.submit(&format!("{line} --json")));
     let task = &document["tasks"][0];
-    assert_eq!(
-        task["model"]["output_tokens"],
-        json!({"low": 500, "high": 22_000})
-    );
+    assert_eq!(task["model"]["output_tokens"], json!({"low": 500, "high": 22_000}));
     assert_eq!(task["grader"]["dollars"], json!({"low": 0.0, "high": 0.0}));
     let end = |part: &Value, end: &str| part[end].as_f64().expect("a number");
     // gpt-4o: 2.5 dollars per million tokens in, 10 out
@@ -128,15 +115,9 @@ fn an_unknown_price_is_said_and_never_nothing() {
     let line = "--dataset sample --grader mock/grader --estimate --models";
     let text = dir.submit(&format!("{line} m")).stdout;
     let total = "    dollars        unknown: 1 price not known (m)\n";
-    assert!(
-        text.contains("    dollars        unknown\n") && text.contains(total),
-        "{text}"
-    );
+    assert!(text.contains("    dollars        unknown\n") && text.contains(total), "{text}");
     let text = dir.submit(&format!("{line} m,gpt-4o")).stdout;
-    assert!(
-        text.contains(", and what is unknown: 1 price not known (m)\n"),
-        "{text}"
-    );
+    assert!(text.contains(", and what is unknown: 1 price not known (m)\n"), "{text}");
     let document = document(&dir.submit(&format!("{line} m --json")));
     assert_eq!(document["tasks"][0]["model"]["dollars"], json!(null));
     assert_eq!(document["total"]["unknown_prices"], json!(["m"]));
@@ -147,10 +128,7 @@ fn a_model_that_searches_is_estimated_with_its_searches() {
     let line = "--models gpt-5+search --dataset sample --estimate";
     let text = TestDir::new().submit(line).stdout;
     assert!(text.contains("    searches       10 to 110\n"), "{text}");
-    assert!(
-        text.contains("    output tokens  3,000 to 220,000\n"),
-        "{text}"
-    );
+    assert!(text.contains("    output tokens  3,000 to 220,000\n"), "{text}");
     assert!(text.contains("Searching is guessed most roughly"), "{text}");
 }
 
@@ -161,27 +139,16 @@ fn what_makes_scores_or_keys_worth_little_is_warned_of() {
         let line = line.replace("data.csv", &sample_file());
         check_warning(&line, decisive, expected);
     };
-    check(
-        real,
-        "--grader mock/grader",
-        &["only compares texts", "--grader"],
-    );
+    check(real, "--grader mock/grader", &["only compares texts", "--grader"]);
     let elsewhere = "--base-url https://llm.example/v1";
-    check(
-        real,
-        elsewhere,
-        &["`gpt-4.1-2025-04-14` is OpenAI's", "llm.example"],
-    );
+    check(real, elsewhere, &["`gpt-4.1-2025-04-14` is OpenAI's", "llm.example"]);
     let named = format!("{real} --grader g");
     let clear = "--base-url http://llm.example/v1";
     check(&named, clear, &["http://llm.example/v1 is not encrypted"]);
     let dir = TestDir::new();
     let fine = "--models m --grader g --base-url http://localhost:8000/v1 --dataset sample";
     let warned = dir.submit(fine).stderr;
-    assert!(
-        warned.contains("toy questions") && !warned.contains("encrypted"),
-        "{warned}"
-    );
+    assert!(warned.contains("toy questions") && !warned.contains("encrypted"), "{warned}");
     let default = dir.submit("--models mock/p80 --dataset sample").stderr;
     assert_eq!(default, "");
 }
@@ -199,10 +166,7 @@ fn a_template_file_of_no_template_is_answered_with_the_nearest_name() {
     fs::write(dir.path("texts/browsecomp_qeury.jinja"), "{{ question }}").expect("writable");
     let refused = dir.output(SUBMIT, "--models mock/p80 --prompts texts");
     assert_eq!(refused.code, Some(1));
-    for text in [
-        "`browsecomp_qeury.jinja`",
-        "did you mean `browsecomp_query.jinja`?",
-    ] {
+    for text in ["`browsecomp_qeury.jinja`", "did you mean `browsecomp_query.jinja`?"] {
         assert!(refused.stderr.contains(text), "{}", refused.stderr);
     }
     assert!(!dir.path("async_results").exists());

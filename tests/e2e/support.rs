@@ -28,18 +28,14 @@ impl TestDir {
         let dir = tempfile::tempdir().expect("temporary folder");
         let home = dir.path().display().to_string();
         let environment = [("HOME", home.clone()), ("XDG_CACHE_HOME", home + "/cache")];
-        let environment = environment
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let environment =
+            environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Self { dir, environment }
     }
 
     /// A folder whose commands ask `server` unless a task says otherwise.
     pub fn asking(server: &MockServer) -> Self {
-        Self::new()
-            .with("OPENAI_BASE_URL", &server.base_url())
-            .with("OPENAI_API_KEY", "sk-test")
+        Self::new().with("OPENAI_BASE_URL", &server.base_url()).with("OPENAI_API_KEY", "sk-test")
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {
@@ -65,11 +61,7 @@ impl TestDir {
 
     /// Runs a command to its end.
     pub fn output(&self, program: &str, line: &str) -> Finished {
-        Finished::of(
-            self.command(program, line)
-                .output()
-                .expect("the program starts"),
-        )
+        Finished::of(self.command(program, line).output().expect("the program starts"))
     }
 
     #[track_caller]
@@ -95,12 +87,7 @@ impl TestDir {
         let path = self.path("async_results/latest_tasks.json");
         let text = std::fs::read_to_string(path).expect("task file");
         let document: Value = serde_json::from_str(&text).expect("JSON");
-        document
-            .as_object()
-            .expect("object")
-            .values()
-            .cloned()
-            .collect()
+        document.as_object().expect("object").values().cloned().collect()
     }
 
     /// The only task of the latest task file.
@@ -116,18 +103,13 @@ impl TestDir {
         let latest = self.path("async_results/latest_tasks.json");
         let task_file = latest.canonicalize().expect("points to a task file");
         let name = task["task_id"].as_str().expect("task id");
-        task_file
-            .with_extension("")
-            .join(name)
-            .with_extension("jsonl")
+        task_file.with_extension("").join(name).with_extension("jsonl")
     }
 
     /// The records of a task's journal, the header first.
     pub fn journal(&self, task: &Value) -> Vec<Value> {
         let text = std::fs::read_to_string(self.journal_path(task)).expect("journal");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// Waits until the log holds `text`.
@@ -224,34 +206,19 @@ pub fn server_knowing(local: &Local, config: Config) -> MockServer {
     let targets = rows
         .iter()
         .enumerate()
-        .map(|(id, row)| {
-            (
-                id.to_string(),
-                cipher::decrypt(&row[0], &row[1]).expect("sealed"),
-            )
-        })
+        .map(|(id, row)| (id.to_string(), cipher::decrypt(&row[0], &row[1]).expect("sealed")))
         .collect();
-    MockServer::start(Config {
-        oracle: Config::oracle_of(targets),
-        ..config
-    })
-    .expect("server")
+    MockServer::start(Config { oracle: Config::oracle_of(targets), ..config }).expect("server")
 }
 
 /// A file of the shared data folder beside the checkout. None where there is no such folder, which
 /// is said, and is an error in CI.
 pub fn shared_data(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
     if path.exists() {
         return Some(path);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "`{}` is missing",
-        path.display()
-    );
+    assert!(std::env::var_os("CI").is_none(), "`{}` is missing", path.display());
     eprintln!("skipped: `{}` is not here", path.display());
     None
 }

@@ -188,17 +188,13 @@ fn n_chars(protocol: &Protocol, sample: &Sample, answer: Option<usize>) -> Resul
     let mut trail = Trail::default();
     if let Some(answer) = answer {
         let text = "x".repeat(answer.max(1));
-        let completion = Completion {
-            text,
-            ..Completion::default()
-        };
+        let completion = Completion { text, ..Completion::default() };
         trail.reply(Slot::Answer, completion);
     }
     match next_steps(protocol, sample, &trail)?.first() {
-        Some(Step::Ask { messages, .. }) => Ok(messages
-            .iter()
-            .map(|message| message.content.chars().count() as u64)
-            .sum()),
+        Some(Step::Ask { messages, .. }) => {
+            Ok(messages.iter().map(|message| message.content.chars().count() as u64).sum())
+        }
         step => bail!("a sample begins with a request, not with {step:?}"),
     }
 }
@@ -212,12 +208,7 @@ fn share(config: &ModelConfig, role: Role, samples: &[PromptTokens], epochs: u64
     };
     let output = usual.at_most(limit(config));
     let searches = match searches(config) {
-        true => SEARCHES.at_most(
-            config
-                .extra_body
-                .get("max_tool_calls")
-                .and_then(Value::as_u64),
-        ),
+        true => SEARCHES.at_most(config.extra_body.get("max_tool_calls").and_then(Value::as_u64)),
         false => Range::default(),
     };
     let n = samples.len() as u64 * epochs;
@@ -236,12 +227,7 @@ fn share(config: &ModelConfig, role: Role, samples: &[PromptTokens], epochs: u64
         input += read;
         prompt_tokens += sample.usual * epochs;
         let price = |input_tokens, output_tokens, searches| {
-            let tokens = Tokens {
-                input_tokens,
-                output_tokens,
-                searches,
-                ..Tokens::default()
-            };
+            let tokens = Tokens { input_tokens, output_tokens, searches, ..Tokens::default() };
             cost::of_reply(config, Some(&tokens), None, tier(config))
         };
         // Request by request, as long prompts have a price of their own.
@@ -281,11 +267,8 @@ fn reasons(config: &ModelConfig) -> bool {
 fn searches(config: &ModelConfig) -> bool {
     let extra = &config.extra_body;
     let extra_tools = extra.get("tools").and_then(Value::as_array);
-    let is_search = |tool: &Value| {
-        tool["type"]
-            .as_str()
-            .is_some_and(|kind| kind.starts_with("web_search"))
-    };
+    let is_search =
+        |tool: &Value| tool["type"].as_str().is_some_and(|kind| kind.starts_with("web_search"));
     config.tools.iter().any(is_search)
         || extra_tools.is_some_and(|tools| tools.iter().any(is_search))
         || extra.contains_key("web_search_options")
@@ -294,8 +277,7 @@ fn searches(config: &ModelConfig) -> bool {
 
 fn tier(config: &ModelConfig) -> Option<&str> {
     let tier = config.extra_body.get("service_tier");
-    tier.and_then(Value::as_str)
-        .or(config.service_tier.as_deref())
+    tier.and_then(Value::as_str).or(config.service_tier.as_deref())
 }
 
 #[cfg(test)]
@@ -307,16 +289,8 @@ mod tests {
 
     /// Two samples: 600 characters, and 1,200.
     const TOKENS: [PromptTokens; 2] = [
-        PromptTokens {
-            few: 120,
-            usual: 150,
-            many: 200,
-        },
-        PromptTokens {
-            few: 240,
-            usual: 300,
-            many: 400,
-        },
+        PromptTokens { few: 120, usual: 150, many: 200 },
+        PromptTokens { few: 240, usual: 300, many: 400 },
     ];
 
     fn config(fields: Value) -> ModelConfig {
@@ -367,12 +341,7 @@ mod tests {
         check(effort, Role::Grader, 300, 20_000);
         let none = json!({"api": "responses", "reasoning_effort": "none"});
         check(none, Role::Model, 50, 2_000);
-        check(
-            json!({"system_role": "developer"}),
-            Role::Model,
-            300,
-            20_000,
-        );
+        check(json!({"system_role": "developer"}), Role::Model, 300, 20_000);
         check(json!({}), Role::Grader, 60, 400);
         check(json!({"max_tokens": 2048}), Role::Grader, 60, 400);
         let limits = json!({"max_tokens": 1000, "max_output_tokens": 500});
@@ -415,10 +384,7 @@ mod tests {
             dollars: Some(Range::new(low, high)),
             ..Share::default()
         };
-        let unknown = Share {
-            dollars: None,
-            ..dollars(0.0, 0.0)
-        };
+        let unknown = Share { dollars: None, ..dollars(0.0, 0.0) };
         let total = sum(&[dollars(0.5, 1.0), unknown, dollars(0.25, 2.0)]);
         assert_eq!(total.dollars, Some(Range::new(0.75, 3.0)));
         assert_eq!(total.requests, Range::new(3, 6));
@@ -436,11 +402,7 @@ mod tests {
             n_repeats: 1,
             ..Task::default()
         };
-        let sample = Sample {
-            id: "0".into(),
-            input: "é".repeat(100),
-            target: "T".into(),
-        };
+        let sample = Sample { id: "0".into(), input: "é".repeat(100), target: "T".into() };
         let found = estimate(&task, std::slice::from_ref(&sample)).expect("an estimate");
         // system message, template without its final newline and variable, question
         let query = include_str!("../templates/browsecomp_query.jinja").trim_end_matches('\n');

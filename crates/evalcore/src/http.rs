@@ -27,11 +27,7 @@ const MAX_REDIRECTS: usize = 10;
 pub fn client(url: &str) -> Result<Client> {
     let url = parse(url)?;
     let builder = builder(&url).redirect(Policy::none());
-    build(if url.scheme() == "https" {
-        builder
-    } else {
-        without_certificates(builder)
-    })
+    build(if url.scheme() == "https" { builder } else { without_certificates(builder) })
 }
 
 /// A client for downloading `url`: as [`client`], but it follows up to 10 redirects and gives up on a body that stands
@@ -42,11 +38,8 @@ pub fn client(url: &str) -> Result<Client> {
 /// As for [`client`].
 pub fn download_client(url: &str) -> Result<Client> {
     let url = parse(url)?;
-    let builder = || {
-        builder(&url)
-            .redirect(Policy::limited(MAX_REDIRECTS))
-            .read_timeout(STALL_TIMEOUT)
-    };
+    let builder =
+        || builder(&url).redirect(Policy::limited(MAX_REDIRECTS)).read_timeout(STALL_TIMEOUT);
     match build(builder()) {
         // A redirect to `https` then fails with the URL it leads to.
         Err(_) if url.scheme() == "http" => build(without_certificates(builder())),
@@ -81,11 +74,7 @@ fn builder(url: &Url) -> ClientBuilder {
         .tcp_keepalive(KEEPALIVE)
         .pool_max_idle_per_host(usize::MAX)
         .user_agent(concat!("async-evals/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(url) {
-        builder.no_proxy()
-    } else {
-        builder
-    }
+    if is_loopback(url) { builder.no_proxy() } else { builder }
 }
 
 fn without_certificates(builder: ClientBuilder) -> ClientBuilder {
@@ -102,11 +91,7 @@ fn build(builder: ClientBuilder) -> Result<Client> {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    let host = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -142,10 +127,8 @@ pub(crate) mod canned {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let head: Vec<String> = lines
-                    .map_while(Result::ok)
-                    .take_while(|line| !line.is_empty())
-                    .collect();
+                let head: Vec<String> =
+                    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
                 let Some(request) = head.first() else {
                     continue;
                 };
@@ -154,10 +137,7 @@ pub(crate) mod canned {
                 let _ = stream.write_all(&reply(&path));
             }
         });
-        Canned {
-            base_url,
-            n_requests,
-        }
+        Canned { base_url, n_requests }
     }
 
     /// A reply of status 200 with `body`.
@@ -197,22 +177,16 @@ mod tests {
             .output()
             .unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && stdout.contains("1 passed"),
-            "{output:?}"
-        );
+        assert!(output.status.success() && stdout.contains("1 passed"), "{output:?}");
     }
 
     fn without_certificates_here() {
         let server = canned::serve(|_| canned::ok(b"hello"));
-        for client in [
-            client(&server.base_url).unwrap(),
-            download_client(&server.base_url).unwrap(),
-        ] {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+        for client in
+            [client(&server.base_url).unwrap(), download_client(&server.base_url).unwrap()]
+        {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let reply =
                 runtime.block_on(async { client.get(&server.base_url).send().await?.text().await });
             assert_eq!(reply.unwrap(), "hello");
@@ -238,20 +212,8 @@ mod tests {
         }
         });
         let url = &server.base_url;
-        assert_eq!(
-            client(url).unwrap().get(url).send().await.unwrap().status(),
-            302
-        );
-        assert_eq!(
-            download_client(url)
-                .unwrap()
-                .get(url)
-                .send()
-                .await
-                .unwrap()
-                .status(),
-            200
-        );
+        assert_eq!(client(url).unwrap().get(url).send().await.unwrap().status(), 302);
+        assert_eq!(download_client(url).unwrap().get(url).send().await.unwrap().status(), 200);
         assert_eq!(server.n_requests(), 3);
     }
 

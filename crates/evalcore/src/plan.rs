@@ -85,14 +85,7 @@ pub struct Requests<'a> {
 impl Plan {
     /// Requests that `task` means if nothing has to be asked twice: to the model, to the grader.
     pub fn n_requests(task: &Task) -> (u64, u64) {
-        (
-            task.n_total(),
-            if task.grader.is_some() {
-                task.n_total()
-            } else {
-                0
-            },
-        )
+        (task.n_total(), if task.grader.is_some() { task.n_total() } else { 0 })
     }
 
     /// Who is asked how often, and where: models first, then graders, each in the order of the tasks.
@@ -109,12 +102,8 @@ impl Plan {
         });
         let mut all: Vec<Requests<'_>> = Vec::new();
         for requests in models.chain(graders) {
-            let same = all.iter_mut().find(|other| {
-                Requests {
-                    n: requests.n,
-                    ..**other
-                } == requests
-            });
+            let same =
+                all.iter_mut().find(|other| Requests { n: requests.n, ..**other } == requests);
             match same {
                 Some(same) => same.n += requests.n,
                 None => all.push(requests),
@@ -125,13 +114,7 @@ impl Plan {
 }
 
 fn requests<'a>(n: u64, role: Role, name: &'a str, config: &'a ModelConfig) -> Requests<'a> {
-    Requests {
-        n,
-        role,
-        name,
-        model: &config.model,
-        base_url: config.base_url.as_deref(),
-    }
+    Requests { n, role, name, model: &config.model, base_url: config.base_url.as_deref() }
 }
 
 /// A model under test, and who judges it.
@@ -161,10 +144,7 @@ pub async fn plan(
     if eval_names.is_empty() || model_names.is_empty() {
         bail!("nothing to submit: name at least one eval and one model");
     }
-    let evals = eval_names
-        .into_iter()
-        .map(evals::find)
-        .collect::<Result<Vec<_>>>()?;
+    let evals = eval_names.into_iter().map(evals::find).collect::<Result<Vec<_>>>()?;
     let pairs = model_names
         .into_iter()
         .map(|name| pair(name, wish, registry))
@@ -182,12 +162,7 @@ pub async fn plan(
         prompts.compile(eval.templates)?;
         let (dataset, selection, samples) =
             choose(eval, wish, cache_dir, &mut download, &mut warnings).await?;
-        for Pair {
-            name,
-            model,
-            grader,
-        } in &pairs
-        {
+        for Pair { name, model, grader } in &pairs {
             let created_at = unix_now();
             let task_id = task_id(&file, eval, name, created_at);
             let Scorer::Model { .. } = eval.scorer;
@@ -213,11 +188,7 @@ pub async fn plan(
             file.tasks.insert(task_id, task);
         }
     }
-    Ok(Plan {
-        file,
-        warnings,
-        estimates,
-    })
+    Ok(Plan { file, warnings, estimates })
 }
 
 /// The names in order, each once.
@@ -257,10 +228,7 @@ async fn choose(
     download: impl FnMut(u64, Option<u64>),
     warnings: &mut Vec<String>,
 ) -> Result<(DatasetRecord, Selection, Vec<Sample>)> {
-    let rehearsal = wish
-        .models
-        .iter()
-        .all(|model| models::is_mock(model.trim()));
+    let rehearsal = wish.models.iter().all(|model| models::is_mock(model.trim()));
     let source = match wish.dataset.as_deref() {
         Some(text) => text.parse::<Source>()?,
         None if rehearsal && eval.dataset.embedded.is_some() => Source::Sample,
@@ -301,11 +269,7 @@ async fn choose(
         sha256: scan.sha256,
         rows: scan.n_rows,
     };
-    let selection = Selection {
-        limit,
-        seed: wish.seed,
-        sha256: dataset::ids_sha256(&chosen),
-    };
+    let selection = Selection { limit, seed: wish.seed, sha256: dataset::ids_sha256(&chosen) };
     Ok((dataset, selection, samples))
 }
 

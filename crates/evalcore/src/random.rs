@@ -21,10 +21,7 @@ impl Random {
     pub fn new(seed: u64) -> Self {
         let words = [seed as u32, (seed >> 32) as u32];
         let key = if words[1] == 0 { &words[..1] } else { &words };
-        Self {
-            state: mix_key(key),
-            next: N,
-        }
+        Self { state: mix_key(key), next: N }
     }
 
     /// A number of `bits` random bits, `bits` being at most 64.
@@ -66,9 +63,7 @@ impl Random {
         assert!(k <= n, "cannot draw {k} of {n}");
         if n <= set_size(k) {
             let mut pool: Vec<usize> = (0..n).collect();
-            return (0..k)
-                .map(|_| pool.swap_remove(self.randbelow(pool.len())))
-                .collect();
+            return (0..k).map(|_| pool.swap_remove(self.randbelow(pool.len()))).collect();
         }
         let mut seen = HashSet::with_capacity(k);
         let mut drawn = Vec::with_capacity(k);
@@ -120,9 +115,7 @@ fn mix_key(key: &[u32]) -> [u32; N] {
     let mut state = [0_u32; N];
     state[0] = 19_650_218;
     for i in 1..N {
-        state[i] = stirred(&state, i)
-            .wrapping_mul(1_812_433_253)
-            .wrapping_add(i as u32);
+        state[i] = stirred(&state, i).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
     }
     let n_key_rounds = N.max(key.len());
     let mut i = 1;
@@ -130,9 +123,7 @@ fn mix_key(key: &[u32]) -> [u32; N] {
         let stirred = stirred(&state, i);
         state[i] = if round < n_key_rounds {
             let j = round % key.len();
-            (state[i] ^ stirred.wrapping_mul(1_664_525))
-                .wrapping_add(key[j])
-                .wrapping_add(j as u32)
+            (state[i] ^ stirred.wrapping_mul(1_664_525)).wrapping_add(key[j]).wrapping_add(j as u32)
         } else {
             (state[i] ^ stirred.wrapping_mul(1_566_083_941)).wrapping_sub(i as u32)
         };
@@ -156,42 +147,22 @@ mod tests {
 
     #[track_caller]
     fn check(seed: u64, n: usize, drawn: &[usize]) {
-        assert_eq!(
-            Random::new(seed).sample(n, drawn.len()),
-            drawn,
-            "seed {seed}, n {n}"
-        );
+        assert_eq!(Random::new(seed).sample(n, drawn.len()), drawn, "seed {seed}, n {n}");
     }
 
     #[test]
     fn examples_are_those_of_the_reference_evals() {
         check(0, 1266, &[788, 861, 82, 530, 1047, 995, 829, 621, 976, 733]); // BrowseComp
         check(45, 1266, &[556, 855, 999, 527, 167, 620, 693, 44, 148, 991]); // BrowseComp, the fork
-        check(
-            0,
-            4326,
-            &[3155, 3445, 331, 2121, 4188, 3980, 3317, 2484, 3904, 2933],
-        ); // SimpleQA
-        check(
-            0,
-            14042,
-            &[13835, 6311, 12418, 6890, 663, 4242, 8376, 7961, 6634, 12841],
-        ); // MMLU
+        check(0, 4326, &[3155, 3445, 331, 2121, 4188, 3980, 3317, 2484, 3904, 2933]); // SimpleQA
+        check(0, 14042, &[13835, 6311, 12418, 6890, 663, 4242, 8376, 7961, 6634, 12841]); // MMLU
         check(0, 14042, &[13835]); // MMLU, one example
-        check(
-            0,
-            5000,
-            &[3155, 3445, 331, 2121, 4188, 3980, 3317, 2484, 3904, 2933],
-        ); // MATH, HealthBench
+        check(0, 5000, &[3155, 3445, 331, 2121, 4188, 3980, 3317, 2484, 3904, 2933]); // MATH, HealthBench
         check(0, 500, &[432, 197, 388, 455, 215, 20, 132, 494, 261, 248]); // MATH-500
         check(0, 198, &[98, 194, 107, 10, 66, 130, 124, 103, 77, 122]); // GPQA diamond
         check(0, 164, &[98, 107, 10, 66, 130, 124, 103, 77, 122, 91]); // HumanEval
         check(0, 1000, &[864, 394, 776, 911, 430, 41, 265, 988, 523, 497]); // HealthBench hard
-        check(
-            42,
-            9536,
-            &[1824, 409, 4506, 4012, 3657, 2286, 1679, 8935, 1424, 6912],
-        ); // DROP
+        check(42, 9536, &[1824, 409, 4506, 4012, 3657, 2286, 1679, 8935, 1424, 6912]); // DROP
     }
 
     #[track_caller]
@@ -203,25 +174,13 @@ mod tests {
 
     #[test]
     fn gpqa_choices_are_permuted_by_the_generator_that_drew_the_examples() {
-        let whole = [
-            [3, 1, 0, 2],
-            [3, 1, 2, 0],
-            [2, 3, 0, 1],
-            [2, 0, 3, 1],
-            [1, 3, 0, 2],
-        ];
+        let whole = [[3, 1, 0, 2], [3, 1, 2, 0], [2, 3, 0, 1], [2, 0, 3, 1], [1, 3, 0, 2]];
         check_permutations(Random::new(0), whole);
         let mut random = Random::new(0);
         random.sample(198, 5);
         check_permutations(
             random,
-            [
-                [3, 1, 2, 0],
-                [2, 3, 0, 1],
-                [2, 0, 3, 1],
-                [1, 3, 0, 2],
-                [2, 1, 0, 3],
-            ],
+            [[3, 1, 2, 0], [2, 3, 0, 1], [2, 0, 3, 1], [1, 3, 0, 2], [2, 1, 0, 3]],
         );
     }
 
@@ -237,15 +196,11 @@ mod tests {
         ];
         for (seed, last, below_1000) in seeds.into_iter().chain(wide) {
             let mut random = Random::new(seed);
-            let drawn: Vec<u64> = [32, 1, 5, 32, 40, 64]
-                .into_iter()
-                .map(|k| random.getrandbits(k))
-                .collect();
+            let drawn: Vec<u64> =
+                [32, 1, 5, 32, 40, 64].into_iter().map(|k| random.getrandbits(k)).collect();
             assert_eq!(drawn[5], last, "seed {seed}");
-            let below: Vec<usize> = [1, 2, 3, 16, 1000]
-                .into_iter()
-                .map(|n| random.randbelow(n))
-                .collect();
+            let below: Vec<usize> =
+                [1, 2, 3, 16, 1000].into_iter().map(|n| random.randbelow(n)).collect();
             assert_eq!(below[4], below_1000, "seed {seed}");
         }
     }

@@ -124,10 +124,7 @@ pub struct Completion {
 impl Completion {
     /// Cut off at the limit on output tokens.
     pub fn is_truncated(&self) -> bool {
-        matches!(
-            self.finish_reason.as_deref(),
-            Some("length" | "max_tokens" | "model_length")
-        )
+        matches!(self.finish_reason.as_deref(), Some("length" | "max_tokens" | "model_length"))
     }
 
     /// Declined by the model or stopped by a content filter.
@@ -303,12 +300,7 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     }
     let Some(answer) = &trail.answer else {
         let question = (protocol.eval.prompt)(&protocol.prompts, sample)?;
-        return Ok(ask(
-            trail,
-            Slot::Answer,
-            protocol.system_message.as_deref(),
-            question,
-        ));
+        return Ok(ask(trail, Slot::Answer, protocol.system_message.as_deref(), question));
     };
     if answer.is_refused() {
         return Ok(vec![Step::Done(Outcome::Refused)]);
@@ -319,10 +311,7 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     if answer.text.trim().is_empty() {
         let reason = answer.finish_reason.as_deref().unwrap_or("unknown");
         let error = format!("the answer is empty, `finish_reason` is `{reason}`");
-        return Ok(vec![Step::Done(Outcome::Failed(Failure {
-            slot: Slot::Answer,
-            error,
-        }))]);
+        return Ok(vec![Step::Done(Outcome::Failed(Failure { slot: Slot::Answer, error }))]);
     }
     let Scorer::Model { prompt, read } = protocol.eval.scorer;
     let is_whole = |grade: &&Completion| !grade.is_truncated() && !grade.is_refused();
@@ -332,22 +321,13 @@ pub fn next_steps(protocol: &Protocol, sample: &Sample, trail: &Trail) -> Result
     }
     let n_asked = trail.grades.len() as u32;
     if n_asked >= MAX_GRADER_ASKS {
-        let slot = Slot::Grade {
-            ask: trail.n_spent_grades + n_asked,
-        };
+        let slot = Slot::Grade { ask: trail.n_spent_grades + n_asked };
         let error = format!("no verdict could be read from {n_asked} replies of the grader");
         return Ok(vec![Step::Done(Outcome::Failed(Failure { slot, error }))]);
     }
-    let slot = Slot::Grade {
-        ask: trail.n_spent_grades + n_asked + 1,
-    };
+    let slot = Slot::Grade { ask: trail.n_spent_grades + n_asked + 1 };
     let question = prompt(&protocol.prompts, sample, &answer.text)?;
-    Ok(ask(
-        trail,
-        slot,
-        protocol.grader_system_message.as_deref(),
-        question,
-    ))
+    Ok(ask(trail, slot, protocol.grader_system_message.as_deref(), question))
 }
 
 /// The step that sends `question`, unless answers to it got lost too often.
@@ -356,18 +336,9 @@ fn ask(trail: &Trail, slot: Slot, system_message: Option<&str>, question: String
         let error = format!("the provider lost {} background responses", trail.n_lost);
         return vec![Step::Done(Outcome::Failed(Failure { slot, error }))];
     }
-    let system = system_message.map(|text| Message {
-        role: "system",
-        content: text.to_owned(),
-    });
-    let messages = system.into_iter().chain([Message {
-        role: "user",
-        content: question,
-    }]);
-    vec![Step::Ask {
-        slot,
-        messages: messages.collect(),
-    }]
+    let system = system_message.map(|text| Message { role: "system", content: text.to_owned() });
+    let messages = system.into_iter().chain([Message { role: "user", content: question }]);
+    vec![Step::Ask { slot, messages: messages.collect() }]
 }
 
 #[cfg(test)]
@@ -380,35 +351,20 @@ mod tests {
 
     fn protocol() -> Protocol {
         let eval = evals::find("browsecomp").unwrap();
-        let prompts = Prompts::load(eval.templates, None)
-            .unwrap()
-            .compile(eval.templates)
-            .unwrap();
+        let prompts = Prompts::load(eval.templates, None).unwrap().compile(eval.templates).unwrap();
         let system_message = Some("Be brief.".to_owned());
-        Protocol {
-            eval,
-            prompts,
-            system_message,
-            grader_system_message: None,
-        }
+        Protocol { eval, prompts, system_message, grader_system_message: None }
     }
 
     fn next(trail: &Trail) -> Step {
-        let sample = Sample {
-            id: "7".into(),
-            input: "Why?".into(),
-            target: "Because".into(),
-        };
+        let sample = Sample { id: "7".into(), input: "Why?".into(), target: "Because".into() };
         let mut steps = next_steps(&protocol(), &sample, trail).unwrap();
         assert_eq!(steps.len(), 1);
         steps.remove(0)
     }
 
     fn text(text: &str) -> Completion {
-        Completion {
-            text: text.into(),
-            ..Completion::default()
-        }
+        Completion { text: text.into(), ..Completion::default() }
     }
 
     /// A trail of an answer and these grades.
@@ -423,29 +379,15 @@ mod tests {
 
     #[track_caller]
     fn check_ask(trail: &Trail, expected: Slot, roles: &[&str], part: &str) {
-        let Step::Ask { slot, messages } = next(trail) else {
-            panic!("does not ask")
-        };
+        let Step::Ask { slot, messages } = next(trail) else { panic!("does not ask") };
         assert_eq!(slot, expected);
-        assert_eq!(
-            messages
-                .iter()
-                .map(|message| message.role)
-                .collect::<Vec<_>>(),
-            roles
-        );
-        assert!(
-            messages
-                .iter()
-                .any(|message| message.content.contains(part))
-        );
+        assert_eq!(messages.iter().map(|message| message.role).collect::<Vec<_>>(), roles);
+        assert!(messages.iter().any(|message| message.content.contains(part)));
     }
 
     #[track_caller]
     fn check_failed(trail: &Trail, slot: Slot, part: &str) {
-        let Step::Done(Outcome::Failed(failure)) = next(trail) else {
-            panic!("has not failed")
-        };
+        let Step::Done(Outcome::Failed(failure)) = next(trail) else { panic!("has not failed") };
         assert_eq!(failure.slot, slot);
         assert!(failure.error.contains(part), "{}", failure.error);
     }
@@ -465,26 +407,14 @@ mod tests {
         let Step::Done(Outcome::Scored(score)) = next(&graded(&["correct: yes"])) else {
             panic!("is not scored")
         };
-        assert_eq!(
-            (score.verdict, score.confidence),
-            (Verdict::Correct, Some(70.0))
-        );
+        assert_eq!((score.verdict, score.confidence), (Verdict::Correct, Some(70.0)));
         assert_eq!(score.answer.as_deref(), Some("Because"));
     }
 
     #[test]
     fn a_grade_without_a_verdict_is_asked_for_again_but_not_for_ever() {
-        check_ask(
-            &graded(&["?"]),
-            Slot::Grade { ask: 2 },
-            &["user"],
-            "Because",
-        );
-        check_failed(
-            &graded(&["?", "?", "?"]),
-            Slot::Grade { ask: 3 },
-            "no verdict",
-        );
+        check_ask(&graded(&["?"]), Slot::Grade { ask: 2 }, &["user"], "Because");
+        check_failed(&graded(&["?", "?", "?"]), Slot::Grade { ask: 3 }, "no verdict");
     }
 
     #[test]
@@ -501,17 +431,8 @@ mod tests {
             trail.reply(Slot::Answer, completion);
             assert_eq!(next(&trail), Step::Done(outcome));
         };
-        check(
-            Completion {
-                refusal: Some("no".into()),
-                ..text("")
-            },
-            Outcome::Refused,
-        );
-        let ended = |reason: &str| Completion {
-            finish_reason: Some(reason.into()),
-            ..text("x")
-        };
+        check(Completion { refusal: Some("no".into()), ..text("") }, Outcome::Refused);
+        let ended = |reason: &str| Completion { finish_reason: Some(reason.into()), ..text("x") };
         check(ended("content_filter"), Outcome::Refused);
         check(ended("length"), Outcome::Truncated);
     }
@@ -519,18 +440,8 @@ mod tests {
     #[test]
     fn an_empty_answer_is_an_error_and_asked_for_by_the_next_run() {
         let mut trail = Trail::default();
-        trail.reply(
-            Slot::Answer,
-            Completion {
-                finish_reason: Some("stop".into()),
-                ..text(" ")
-            },
-        );
-        check_failed(
-            &trail,
-            Slot::Answer,
-            "the answer is empty, `finish_reason` is `stop`",
-        );
+        trail.reply(Slot::Answer, Completion { finish_reason: Some("stop".into()), ..text(" ") });
+        check_failed(&trail, Slot::Answer, "the answer is empty, `finish_reason` is `stop`");
         trail.retry();
         check_ask(&trail, Slot::Answer, &["system", "user"], "Why?");
     }
@@ -538,10 +449,7 @@ mod tests {
     #[test]
     fn a_grade_that_was_cut_off_has_no_verdict() {
         let mut trail = graded(&[]);
-        let cut = Completion {
-            finish_reason: Some("length".into()),
-            ..text("correct: yes")
-        };
+        let cut = Completion { finish_reason: Some("length".into()), ..text("correct: yes") };
         trail.reply(GRADE_1, cut);
         check_ask(&trail, Slot::Grade { ask: 2 }, &["user"], "Because");
     }
@@ -550,10 +458,7 @@ mod tests {
     fn what_the_provider_works_on_is_fetched_and_not_asked_again() {
         let mut trail = Trail::default();
         trail.sent(Slot::Answer, "resp_1".into());
-        let fetch = Step::Fetch {
-            slot: Slot::Answer,
-            id: "resp_1".into(),
-        };
+        let fetch = Step::Fetch { slot: Slot::Answer, id: "resp_1".into() };
         assert_eq!(next(&trail), fetch);
         trail.retry();
         assert_eq!(next(&trail), fetch, "also by the next run");
@@ -572,10 +477,7 @@ mod tests {
 
     #[test]
     fn slots_are_written_as_words_and_read_back() {
-        for (slot, word) in [
-            (Slot::Answer, "answer"),
-            (Slot::Grade { ask: 12 }, "grade.12"),
-        ] {
+        for (slot, word) in [(Slot::Answer, "answer"), (Slot::Grade { ask: 12 }, "grade.12")] {
             assert_eq!((slot.to_string().as_str(), word.parse()), (word, Ok(slot)));
         }
         for word in ["", "grade", "grade.0", "grade.x", "answer.1"] {

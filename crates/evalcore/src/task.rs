@@ -168,10 +168,7 @@ pub struct ModelConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_header: Option<String>,
     /// Further headers, name to value; not for secrets, as they are written down here.
-    #[serde(
-        skip_serializing_if = "IndexMap::is_empty",
-        deserialize_with = "null_as_default"
-    )]
+    #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_as_default")]
     pub headers: IndexMap<String, String>,
     /// Sampling temperature, 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,25 +189,16 @@ pub struct ModelConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
     /// Tools in the API's own form, such as `{"type": "web_search"}`.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "null_as_default"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub tools: Vec<Value>,
     /// Ask in background mode (Responses only): the answer lives at the provider until fetched.
-    #[serde(
-        skip_serializing_if = "std::ops::Not::not",
-        deserialize_with = "null_as_default"
-    )]
+    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_as_default")]
     pub background: bool,
     /// `flex`, `priority`, …; none means the project's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// Further fields of the request's body, as they are.
-    #[serde(
-        skip_serializing_if = "Map::is_empty",
-        deserialize_with = "null_as_default"
-    )]
+    #[serde(skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_default")]
     pub extra_body: Map<String, Value>,
     /// Longest prompt the model takes, in tokens; none when that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]

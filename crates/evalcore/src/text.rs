@@ -11,10 +11,7 @@ use unicode_width::UnicodeWidthChar;
 /// bidirectional characters, zero-width and other invisible ones are left out; line breaks and tabs
 /// become one space each. What is fit already is borrowed.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text
-        .chars()
-        .all(|character| !is_break(character) && !is_hidden(character))
-    {
+    if text.chars().all(|character| !is_break(character) && !is_hidden(character)) {
         return Cow::Borrowed(text);
     }
     let mut kept = String::with_capacity(text.len());
@@ -110,10 +107,7 @@ fn skip_while(rest: &mut std::str::Chars<'_>, is_inside: impl Fn(char) -> bool) 
 
 /// Ends a line or moves to a tab stop.
 fn is_break(character: char) -> bool {
-    matches!(
-        character,
-        '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}'
-    )
+    matches!(character, '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Controls a terminal, changes the direction of text, or cannot be seen.
@@ -150,10 +144,7 @@ mod tests {
         check("a\u{1b}[2J\u{1b}[1;1Hb", "ab");
         check("\u{9b}31mred", "red");
         check("\u{1b}]0;title\u{7}text", "text");
-        check(
-            "\u{1b}]8;;https://a.example\u{1b}\\link\u{1b}]8;;\u{1b}\\",
-            "link",
-        );
+        check("\u{1b}]8;;https://a.example\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link");
         check("\u{1b}Pq#0\u{1b}\\after", "after");
         check("\u{1b}(Bx\u{1b}cy\u{1b}7z", "xyz");
     }

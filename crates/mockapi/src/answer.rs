@@ -90,9 +90,7 @@ fn search(reply: &mut Reply, allowed: bool) {
         reply.opened.clear();
     } else if reply.queries.is_empty() && reply.opened.is_empty() {
         reply.queries.push("rehearsal".to_owned());
-        reply
-            .opened
-            .push("https://example.com/rehearsal".to_owned());
+        reply.opened.push("https://example.com/rehearsal".to_owned());
     }
 }
 
@@ -103,10 +101,7 @@ fn cut(reply: &mut Reply, max_tokens: Option<u64>) {
     };
     if n_tokens(text.len()) > max_tokens {
         let limit = usize::try_from(max_tokens).expect("less than a length in memory") * 4;
-        let end = (0..=limit)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
+        let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
         reply.stop = Stop::Length;
     }
@@ -147,40 +142,17 @@ mod tests {
 
     #[test]
     fn usage_of_a_reply_is_taken_as_it_is() {
-        let usage = Usage {
-            input_tokens: 100,
-            cached_tokens: 90,
-            ..Usage::default()
-        };
-        let reply = Reply {
-            usage: Some(usage),
-            ..Reply::text("abc")
-        };
+        let usage = Usage { input_tokens: 100, cached_tokens: 90, ..Usage::default() };
+        let reply = Reply { usage: Some(usage), ..Reply::text("abc") };
         assert_eq!(Answer::new(&asked(None, 1), reply, 1, 0).usage, usage);
     }
 
     #[test]
     fn only_who_may_search_searches() {
-        let reply = Reply {
-            queries: vec!["a".into(), "b".into()],
-            ..Reply::text("4")
-        };
-        assert_eq!(
-            Answer::new(&asked(None, 1), reply.clone(), 1, 0)
-                .usage
-                .searches,
-            0
-        );
-        let searching = Asked {
-            web_search: true,
-            ..asked(None, 1)
-        };
+        let reply = Reply { queries: vec!["a".into(), "b".into()], ..Reply::text("4") };
+        assert_eq!(Answer::new(&asked(None, 1), reply.clone(), 1, 0).usage.searches, 0);
+        let searching = Asked { web_search: true, ..asked(None, 1) };
         assert_eq!(Answer::new(&searching, reply, 1, 0).usage.searches, 2);
-        assert_eq!(
-            Answer::new(&searching, Reply::text("4"), 1, 0)
-                .usage
-                .searches,
-            1
-        );
+        assert_eq!(Answer::new(&searching, Reply::text("4"), 1, 0).usage.searches, 1);
     }
 }

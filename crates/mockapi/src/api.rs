@@ -73,11 +73,7 @@ impl Api {
 
     /// The key a request was sent with; empty if there is none.
     pub(crate) fn key(self, headers: &HeaderMap) -> String {
-        let text = |name| {
-            headers
-                .get(name)
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        };
+        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let bearer = |sent: Cow<'_, str>| sent.strip_prefix("Bearer ").unwrap_or(&sent).to_owned();
         match self {
             Api::Messages => text("x-api-key").unwrap_or_default().into_owned(),

@@ -64,10 +64,7 @@ impl App {
     }
 
     pub(crate) fn config(&self) -> Arc<Config> {
-        self.config
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Config)) {
@@ -78,31 +75,21 @@ impl App {
     /// Answers a question, or refuses to.
     pub(crate) async fn answer(&self, api: Api, headers: &HeaderMap, body: &[u8]) -> Response {
         let config = self.config();
-        let key = headers
-            .get(KEY_HEADER)
-            .and_then(|key| SampleKey::parse(key.to_str().ok()?));
+        let key = headers.get(KEY_HEADER).and_then(|key| SampleKey::parse(key.to_str().ok()?));
         let asked = api.read(headers, body);
         let model = asked.as_ref().map_or("", |asked| &*asked.model);
         let mut entry = self.ledger.open(model, key.clone());
         let number = entry.number();
 
         let mut standing = None;
-        let allowed = authorize(&config, api, headers)
-            .and(asked)
-            .and_then(|asked| {
-                let behaviour =
-                    Behaviour::of(&config, &asked.model).map(|behaviour| behaviour.into_owned());
-                let behaviour = behaviour.ok_or_else(|| ApiError::model_not_found(&asked.model))?;
-                self.take_from_buckets(&config, &asked, &mut standing)?;
-                let fault = self.fault(&config, &asked.model, &key, number)?;
-                Ok(Call {
-                    api,
-                    key,
-                    asked,
-                    behaviour,
-                    fault,
-                })
-            });
+        let allowed = authorize(&config, api, headers).and(asked).and_then(|asked| {
+            let behaviour =
+                Behaviour::of(&config, &asked.model).map(|behaviour| behaviour.into_owned());
+            let behaviour = behaviour.ok_or_else(|| ApiError::model_not_found(&asked.model))?;
+            self.take_from_buckets(&config, &asked, &mut standing)?;
+            let fault = self.fault(&config, &asked.model, &key, number)?;
+            Ok(Call { api, key, asked, behaviour, fault })
+        });
         let mut response = match allowed {
             Ok(call) => self.produce(&config, call, entry).await,
             Err(error) => {
@@ -120,13 +107,7 @@ impl App {
 
     /// Answers a call that nothing speaks against any more.
     async fn produce(&self, config: &Config, call: Call<'_>, mut entry: Entry) -> Response {
-        let Call {
-            api,
-            key,
-            asked,
-            behaviour,
-            fault,
-        } = call;
+        let Call { api, key, asked, behaviour, fault } = call;
         if fault == Some(Fault::Hanging) {
             entry.settle(Fate::Hanging);
             return future::pending().await;
@@ -136,14 +117,9 @@ impl App {
         }
         let number = entry.number();
         let target = key.as_ref().and_then(|key| (config.oracle)(key));
-        let unreadable = config
-            .faults_of(&asked.model)
-            .grade_is_unreadable(config.seed, number);
-        let question = Question {
-            key: key.as_ref(),
-            text: &asked.question,
-            target: target.as_deref(),
-        };
+        let unreadable = config.faults_of(&asked.model).grade_is_unreadable(config.seed, number);
+        let question =
+            Question { key: key.as_ref(), text: &asked.question, target: target.as_deref() };
         let reply = behaviour.reply(&question, unreadable);
         let answer = Answer::new(&asked, reply, number, unix_seconds());
         let failure = match &fault {
@@ -190,11 +166,7 @@ impl App {
             Ok(body) => deliver::answer(body, fault.as_ref(), None),
             Err(error) => deliver::error(&error, error.openai()),
         };
-        deliver::name(
-            &mut response,
-            Api::Responses.id_header(),
-            &format!("req_mockpoll{number}"),
-        );
+        deliver::name(&mut response, Api::Responses.id_header(), &format!("req_mockpoll{number}"));
         response
     }
 
@@ -227,10 +199,7 @@ impl App {
         number: u64,
     ) -> Result<Option<Fault>, ApiError> {
         let faults = config.faults_of(model);
-        if faults
-            .quota
-            .is_some_and(|quota| self.ledger.n_billed(model) >= quota)
-        {
+        if faults.quota.is_some_and(|quota| self.ledger.n_billed(model) >= quota) {
             return Err(ApiError::insufficient_quota());
         }
         let scripted = self.scripted(faults, key);
@@ -258,15 +227,9 @@ fn authorize(config: &Config, api: Api, headers: &HeaderMap) -> Result<(), ApiEr
         return Ok(());
     };
     let sent = api.key(headers);
-    if sent == *expected {
-        Ok(())
-    } else {
-        Err(ApiError::invalid_api_key(&sent))
-    }
+    if sent == *expected { Ok(()) } else { Err(ApiError::invalid_api_key(&sent)) }
 }
 
 fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -41,14 +41,8 @@ pub(crate) enum Poll {
 impl Background {
     /// Takes in a response; it ends in `failure`, if there is one.
     pub(crate) fn keep(&self, answer: Answer, failure: Option<String>) {
-        let stored = Stored {
-            failure,
-            since: Instant::now(),
-            cancelled: false,
-            answer,
-        };
-        self.stored()
-            .insert(responses::id(stored.answer.number), stored);
+        let stored = Stored { failure, since: Instant::now(), cancelled: false, answer };
+        self.stored().insert(responses::id(stored.answer.number), stored);
     }
 
     /// The reply to `poll`; `None` when the response is not known, or not any more.
@@ -62,18 +56,13 @@ impl Background {
         if poll == Poll::Delete {
             all.remove(id);
             return Some(
-                json!({"id": id, "object": "response", "deleted": true})
-                    .to_string()
-                    .into_bytes(),
+                json!({"id": id, "object": "response", "deleted": true}).to_string().into_bytes(),
             );
         }
         let stored = all.get_mut(id)?;
         let ended = age >= config.background;
         stored.cancelled |= poll == Poll::Cancel && !ended;
-        Some(responses::write(
-            &stored.answer,
-            stored.state(age, config.background),
-        ))
+        Some(responses::write(&stored.answer, stored.state(age, config.background)))
     }
 
     fn stored(&self) -> MutexGuard<'_, HashMap<String, Stored>> {
@@ -104,18 +93,12 @@ mod tests {
     fn kept(failure: Option<&str>) -> Background {
         let background = Background::default();
         let asked = read(br#"{"model": "m", "input": "2+2?"}"#).unwrap();
-        background.keep(
-            Answer::new(&asked, Reply::text("4"), 7, 0),
-            failure.map(str::to_owned),
-        );
+        background.keep(Answer::new(&asked, Reply::text("4"), 7, 0), failure.map(str::to_owned));
         background
     }
 
     fn status(background: &Background, poll: Poll, duration: Duration) -> Option<String> {
-        let config = Config {
-            background: duration,
-            ..Config::default()
-        };
+        let config = Config { background: duration, ..Config::default() };
         let body: serde_json::Value =
             serde_json::from_slice(&background.poll(poll, ID, &config)?).unwrap();
         Some(body["status"].as_str().unwrap_or("none").to_owned())
@@ -123,10 +106,8 @@ mod tests {
 
     #[test]
     fn state_follows_the_age() {
-        let (mut stored, minute) = (
-            kept(None).0.into_inner().unwrap().remove(ID).unwrap(),
-            Duration::from_secs(60),
-        );
+        let (mut stored, minute) =
+            (kept(None).0.into_inner().unwrap().remove(ID).unwrap(), Duration::from_secs(60));
         let at = |stored: &Stored, seconds| {
             format!("{:?}", stored.state(Duration::from_secs(seconds), minute))
         };
@@ -152,23 +133,14 @@ mod tests {
                 Some("cancelled")
             );
         }
-        assert_eq!(
-            status(&background, Poll::Read, Duration::ZERO).as_deref(),
-            Some("cancelled")
-        );
+        assert_eq!(status(&background, Poll::Read, Duration::ZERO).as_deref(), Some("cancelled"));
     }
 
     #[test]
     fn completed_response_cannot_be_cancelled() {
         let background = kept(None);
-        assert_eq!(
-            status(&background, Poll::Cancel, Duration::ZERO).as_deref(),
-            Some("completed")
-        );
-        assert_eq!(
-            status(&background, Poll::Read, Duration::ZERO).as_deref(),
-            Some("completed")
-        );
+        assert_eq!(status(&background, Poll::Cancel, Duration::ZERO).as_deref(), Some("completed"));
+        assert_eq!(status(&background, Poll::Read, Duration::ZERO).as_deref(), Some("completed"));
     }
 
     #[test]
@@ -176,13 +148,8 @@ mod tests {
         let background = kept(None);
         assert!(status(&background, Poll::Delete, Duration::ZERO).is_some());
         assert_eq!(status(&background, Poll::Read, Duration::ZERO), None);
-        let (background, expired) = (
-            kept(None),
-            Config {
-                retention: Duration::ZERO,
-                ..Config::default()
-            },
-        );
+        let (background, expired) =
+            (kept(None), Config { retention: Duration::ZERO, ..Config::default() });
         assert_eq!(background.poll(Poll::Read, ID, &expired), None);
     }
 }

@@ -64,26 +64,17 @@ pub enum Stop {
 impl Reply {
     /// A complete text.
     pub fn text(text: impl Into<String>) -> Reply {
-        Reply {
-            text: Some(text.into()),
-            ..Reply::default()
-        }
+        Reply { text: Some(text.into()), ..Reply::default() }
     }
 
     /// A refusal, with no text.
     pub fn refusal(refusal: impl Into<String>) -> Reply {
-        Reply {
-            refusal: Some(refusal.into()),
-            ..Reply::default()
-        }
+        Reply { refusal: Some(refusal.into()), ..Reply::default() }
     }
 
     /// A text that ends early for the reason `stop`.
     pub fn cut_off(text: impl Into<String>, stop: Stop) -> Reply {
-        Reply {
-            stop,
-            ..Reply::text(text)
-        }
+        Reply { stop, ..Reply::text(text) }
     }
 
     /// A null content with nothing beside it.
@@ -102,9 +93,7 @@ impl Behaviour {
         }
         let behaviour = match model.strip_prefix("mock/") {
             Some("grader") => Behaviour::Grader,
-            Some(name) => Behaviour::Solver {
-                percent: percent(name)?,
-            },
+            Some(name) => Behaviour::Solver { percent: percent(name)? },
             None if model.ends_with("grader") || model.starts_with("gpt-4.1") => Behaviour::Grader,
             None => Behaviour::Solver { percent: 100 },
         };
@@ -140,9 +129,8 @@ impl fmt::Debug for Behaviour {
 
 /// NN of `pNN`, 0 to 100.
 fn percent(name: &str) -> Option<u8> {
-    let digits = name
-        .strip_prefix('p')
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits =
+        name.strip_prefix('p').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok().filter(|percent| *percent <= 100)
 }
 
@@ -159,10 +147,8 @@ fn solve(percent: u8, key: Option<&SampleKey>, target: Option<&str>) -> String {
 }
 
 fn grade(question: &str, target: Option<&str>) -> String {
-    let answer = question
-        .lines()
-        .find_map(|line| line.strip_prefix("Exact Answer:"))
-        .map(str::trim);
+    let answer =
+        question.lines().find_map(|line| line.strip_prefix("Exact Answer:")).map(str::trim);
     let same =
         |(answer, target): (&str, &str)| answer.to_lowercase() == target.trim().to_lowercase();
     let (verdict, reasoning) = match answer.zip(target).is_some_and(same) {
@@ -185,12 +171,7 @@ mod tests {
     }
 
     fn key(sample: usize) -> SampleKey {
-        SampleKey {
-            task: "t".into(),
-            sample: sample.to_string(),
-            epoch: 1,
-            slot: "answer".into(),
-        }
+        SampleKey { task: "t".into(), sample: sample.to_string(), epoch: 1, slot: "answer".into() }
     }
 
     fn is_right(percent: u8, sample: usize) -> bool {
@@ -203,39 +184,24 @@ mod tests {
             ["mock/p0", "mock/p100", "gpt-4o"].map(of),
             ["Solver(0 %)", "Solver(100 %)", "Solver(100 %)"]
         );
-        assert_eq!(
-            ["mock/grader", "my-grader", "gpt-4.1-2025-04-14"].map(of),
-            ["Grader"; 3]
-        );
-        assert_eq!(
-            ["mock/p101", "mock/p", "mock/p+5", "mock/xyz"].map(of),
-            ["nothing"; 4]
-        );
+        assert_eq!(["mock/grader", "my-grader", "gpt-4.1-2025-04-14"].map(of), ["Grader"; 3]);
+        assert_eq!(["mock/p101", "mock/p", "mock/p+5", "mock/xyz"].map(of), ["nothing"; 4]);
     }
 
     #[test]
     fn roles_come_before_names() {
         let echo = Behaviour::Function(Arc::new(|question| Reply::text(question.text)));
-        let config = Config {
-            roles: [("mock/grader".to_owned(), echo)].into(),
-            ..Config::default()
-        };
+        let config =
+            Config { roles: [("mock/grader".to_owned(), echo)].into(), ..Config::default() };
         let behaviour = Behaviour::of(&config, "mock/grader").unwrap();
-        let question = Question {
-            key: None,
-            text: "2+2?",
-            target: None,
-        };
+        let question = Question { key: None, text: "2+2?", target: None };
         assert_eq!(behaviour.reply(&question, true), Reply::text("2+2?"));
     }
 
     #[test]
     fn a_better_solver_gets_right_what_a_worse_one_does() {
-        let right = |percent| {
-            (0..1000)
-                .filter(|sample| is_right(percent, *sample))
-                .collect::<Vec<_>>()
-        };
+        let right =
+            |percent| (0..1000).filter(|sample| is_right(percent, *sample)).collect::<Vec<_>>();
         let (half, most) = (right(50), right(80));
         assert!((450..550).contains(&half.len()) && (750..850).contains(&most.len()));
         assert!(half.iter().all(|sample| most.contains(sample)));
@@ -245,19 +211,13 @@ mod tests {
     #[test]
     fn unknown_sample_is_answered_wrong() {
         let text = solve(100, Some(&key(7)), None);
-        assert!(
-            text.ends_with("\nExact Answer: none of them (7)\nConfidence: 100%"),
-            "{text}"
-        );
+        assert!(text.ends_with("\nExact Answer: none of them (7)\nConfidence: 100%"), "{text}");
     }
 
     #[track_caller]
     fn check_grade(question: &str, target: Option<&str>, verdict: &str) {
         let grade = grade(question, target);
-        assert!(
-            grade.contains(&format!("\ncorrect: {verdict}\n")),
-            "{grade}"
-        );
+        assert!(grade.contains(&format!("\ncorrect: {verdict}\n")), "{grade}");
     }
 
     #[test]
@@ -267,28 +227,14 @@ mod tests {
             Some("Paris"),
             "yes",
         );
-        check_grade(
-            "Exact Answer: Rome\nExact Answer: Paris",
-            Some("Paris"),
-            "no",
-        );
+        check_grade("Exact Answer: Rome\nExact Answer: Paris", Some("Paris"), "no");
         check_grade("It is Paris.", Some("Paris"), "no");
         check_grade("Exact Answer: Paris", None, "no");
     }
 
     #[test]
     fn unreadable_grade_holds_no_verdict() {
-        let question = Question {
-            key: None,
-            text: "Exact Answer: Paris",
-            target: Some("Paris"),
-        };
-        assert!(
-            !Behaviour::Grader
-                .reply(&question, true)
-                .text
-                .unwrap()
-                .contains("correct:")
-        );
+        let question = Question { key: None, text: "Exact Answer: Paris", target: Some("Paris") };
+        assert!(!Behaviour::Grader.reply(&question, true).text.unwrap().contains("correct:"));
     }
 }

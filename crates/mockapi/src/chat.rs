@@ -91,15 +91,7 @@ struct AssistantMessage<'a> {
 
 /// Writes an answer.
 pub(crate) fn write(answer: &Answer) -> Vec<u8> {
-    let Answer {
-        number,
-        created,
-        ref model,
-        ref reply,
-        usage,
-        n,
-        ..
-    } = *answer;
+    let Answer { number, created, ref model, ref reply, usage, n, .. } = *answer;
     let finish_reason = match reply.stop {
         Stop::Finished => "stop",
         Stop::Length => "length",
@@ -117,12 +109,7 @@ pub(crate) fn write(answer: &Answer) -> Vec<u8> {
         created,
         model,
         choices: (0..n)
-            .map(|index| Choice {
-                index,
-                message: message(),
-                logprobs: None,
-                finish_reason,
-            })
+            .map(|index| Choice { index, message: message(), logprobs: None, finish_reason })
             .collect(),
         usage: json!({
             "prompt_tokens": usage.input_tokens,
@@ -150,15 +137,9 @@ mod tests {
     #[test]
     fn wrong_requests_are_refused() {
         check_refused("2+2?", None);
-        check_refused(
-            r#"{"messages": [{"role": "user", "content": "2+2?"}]}"#,
-            Some("model"),
-        );
+        check_refused(r#"{"messages": [{"role": "user", "content": "2+2?"}]}"#, Some("model"));
         check_refused(r#"{"model": "m"}"#, Some("messages"));
-        check_refused(
-            r#"{"model": "m", "n": 129, "messages": [{"role": "user"}]}"#,
-            Some("n"),
-        );
+        check_refused(r#"{"model": "m", "n": 129, "messages": [{"role": "user"}]}"#, Some("n"));
         check_refused(r#"{"model": "m", "messages": []}"#, Some("messages"));
         check_refused(
             r#"{"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": true}"#,
@@ -173,12 +154,7 @@ mod tests {
             {"role": "user", "content": [{"type": "text", "text": "2+2?"}]}, {"role": "assistant", "content": null}]}"#;
         let asked = read(body).unwrap();
         assert_eq!(
-            (
-                &*asked.question,
-                asked.prompt_len,
-                asked.max_tokens,
-                asked.n
-            ),
+            (&*asked.question, asked.prompt_len, asked.max_tokens, asked.n),
             ("2+2?", 11, Some(9), 1)
         );
     }
@@ -217,10 +193,7 @@ mod tests {
             },
             "service_tier": "default",
         });
-        assert_eq!(
-            serde_json::from_slice::<Value>(&write(&answer)).unwrap(),
-            expected
-        );
+        assert_eq!(serde_json::from_slice::<Value>(&write(&answer)).unwrap(), expected);
     }
 
     #[test]

@@ -33,14 +33,8 @@ pub(crate) fn answer(mut body: Vec<u8>, fault: Option<&Fault>, entry: Option<Ent
             return response(StatusCode::OK, Body::from(body), "application/json");
         }
     };
-    let mut response = response(
-        StatusCode::OK,
-        Body::from_stream(stream),
-        "application/json",
-    );
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
+    let mut response = response(StatusCode::OK, Body::from_stream(stream), "application/json");
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
     response
 }
 
@@ -83,17 +77,14 @@ fn dripping(
     pause: Duration,
     entry: Option<Entry>,
 ) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold(
-        (Bytes::from(body), entry),
-        move |(mut rest, entry)| async move {
-            if rest.is_empty() {
-                return None;
-            }
-            tokio::time::sleep(pause).await;
-            let drip = rest.split_to(DRIP_LEN.min(rest.len()));
-            Some((Ok(drip), (rest, entry)))
-        },
-    )
+    stream::unfold((Bytes::from(body), entry), move |(mut rest, entry)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let drip = rest.split_to(DRIP_LEN.min(rest.len()));
+        Some((Ok(drip), (rest, entry)))
+    })
 }
 
 fn response(status: StatusCode, body: Body, content_type: &'static str) -> Response {

@@ -19,9 +19,7 @@ mod tests {
 
     #[test]
     fn fractions_spread_evenly_and_repeat() {
-        let below_half = (0..1000_u32)
-            .filter(|n| fraction(&[&n.to_be_bytes()]) < 0.5)
-            .count();
+        let below_half = (0..1000_u32).filter(|n| fraction(&[&n.to_be_bytes()]) < 0.5).count();
         assert!((450..550).contains(&below_half), "{below_half}");
         assert_eq!(fraction(&[b"ab"]), fraction(&[b"a", b"b"]));
     }

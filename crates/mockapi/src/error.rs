@@ -67,10 +67,7 @@ impl ApiError {
         message: impl Into<String>,
     ) -> ApiError {
         let error = ApiError::new(400, "invalid_request_error", code, message);
-        ApiError {
-            param: param.map(str::to_owned),
-            ..error
-        }
+        ApiError { param: param.map(str::to_owned), ..error }
     }
 
     /// 400: the body is not what the API takes.
@@ -99,23 +96,13 @@ impl ApiError {
     /// 401 that repeats the key it was sent: a client has to keep it out of its logs.
     pub fn invalid_api_key(key: &str) -> ApiError {
         let message = format!("Incorrect API key provided: {key}.");
-        ApiError::new(
-            401,
-            "invalid_request_error",
-            Some("invalid_api_key"),
-            message,
-        )
+        ApiError::new(401, "invalid_request_error", Some("invalid_api_key"), message)
     }
 
     /// 404: nobody serves `model`.
     pub fn model_not_found(model: &str) -> ApiError {
         let message = format!("The model `{model}` does not exist");
-        ApiError::new(
-            404,
-            "invalid_request_error",
-            Some("model_not_found"),
-            message,
-        )
+        ApiError::new(404, "invalid_request_error", Some("model_not_found"), message)
     }
 
     /// 404: there is no response `id`, or not any more.
@@ -132,21 +119,13 @@ impl ApiError {
             Some("rate_limit_exceeded"),
             "Rate limit reached: too many requests.",
         );
-        ApiError {
-            retry_after,
-            ..error
-        }
+        ApiError { retry_after, ..error }
     }
 
     /// 429 that only money makes go away.
     pub fn insufficient_quota() -> ApiError {
         let message = "The quota of this project is used up.";
-        ApiError::new(
-            429,
-            "insufficient_quota",
-            Some("insufficient_quota"),
-            message,
-        )
+        ApiError::new(429, "insufficient_quota", Some("insufficient_quota"), message)
     }
 
     /// 500.
@@ -162,33 +141,20 @@ impl ApiError {
     /// 502 with a page of a proxy in place of JSON.
     pub fn bad_gateway() -> ApiError {
         let error = ApiError::new(502, "server_error", None, "Bad Gateway");
-        ApiError {
-            shape: Shape::Html,
-            ..error
-        }
+        ApiError { shape: Shape::Html, ..error }
     }
 
     /// 503: too much to do; 529 in the Messages API.
     pub fn overloaded(retry_after: Option<Duration>) -> ApiError {
         let message = "The server has too much to do just now.";
-        let error = ApiError::new(
-            503,
-            "service_unavailable_error",
-            Some("server_is_overloaded"),
-            message,
-        );
-        ApiError {
-            retry_after,
-            ..error
-        }
+        let error =
+            ApiError::new(503, "service_unavailable_error", Some("server_is_overloaded"), message);
+        ApiError { retry_after, ..error }
     }
 
     /// A failure inside a 200.
     pub fn inside_200() -> ApiError {
-        ApiError {
-            status: 200,
-            ..ApiError::server_error()
-        }
+        ApiError { status: 200, ..ApiError::server_error() }
     }
 
     /// The same error with a body of the form `shape`.
@@ -200,10 +166,7 @@ impl ApiError {
     pub(crate) fn limited_by(kind: &str, wait: Duration) -> ApiError {
         let message = format!("Rate limit of {kind} per minute reached.");
         let error = ApiError::new(429, kind, Some("rate_limit_exceeded"), message);
-        ApiError {
-            retry_after: Some(wait),
-            ..error
-        }
+        ApiError { retry_after: Some(wait), ..error }
     }
 
     /// 429 that no waiting helps: one request wants more tokens than a minute has.
@@ -216,24 +179,13 @@ impl ApiError {
 
     /// The body, as the OpenAI APIs write it.
     pub(crate) fn openai(&self) -> Value {
-        let ApiError {
-            kind,
-            code,
-            param,
-            message,
-            ..
-        } = self;
+        let ApiError { kind, code, param, message, .. } = self;
         json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
     }
 
     /// Body and content type, given the body in the standard form.
     pub(crate) fn body(&self, standard: Value) -> (String, &'static str) {
-        let ApiError {
-            status,
-            kind,
-            message,
-            ..
-        } = self;
+        let ApiError { status, kind, message, .. } = self;
         let json = match self.shape {
             Shape::Standard => standard,
             Shape::List => json!([standard]),

@@ -74,10 +74,7 @@ impl Faults {
         } else if hit(self.hanging) {
             Some(Fault::Hanging)
         } else {
-            self.others
-                .iter()
-                .find(|(_, rate)| hit(*rate))
-                .map(|(fault, _)| fault.clone())
+            self.others.iter().find(|(_, rate)| hit(*rate)).map(|(fault, _)| fault.clone())
         }
     }
 
@@ -88,11 +85,7 @@ impl Faults {
 }
 
 fn lot(seed: u64, number: u64, purpose: &str) -> f64 {
-    draw::fraction(&[
-        &seed.to_be_bytes(),
-        &number.to_be_bytes(),
-        purpose.as_bytes(),
-    ])
+    draw::fraction(&[&seed.to_be_bytes(), &number.to_be_bytes(), purpose.as_bytes()])
 }
 
 #[cfg(test)]
@@ -101,19 +94,11 @@ mod tests {
 
     fn mixed() -> Faults {
         let others = vec![(Fault::Error(ApiError::insufficient_quota()), 0.1)];
-        Faults {
-            rate_limited: 0.2,
-            dropped: 0.1,
-            hanging: 0.1,
-            others,
-            ..Faults::default()
-        }
+        Faults { rate_limited: 0.2, dropped: 0.1, hanging: 0.1, others, ..Faults::default() }
     }
 
     fn n_drawn(faults: &Faults, seed: u64, wanted: Option<Fault>) -> usize {
-        (1..=2000)
-            .filter(|number| faults.draw(seed, *number) == wanted)
-            .count()
+        (1..=2000).filter(|number| faults.draw(seed, *number) == wanted).count()
     }
 
     #[test]
@@ -130,11 +115,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_and_another_seed_differs() {
-        let draws = |seed| {
-            (1..=100)
-                .map(|number| mixed().draw(seed, number))
-                .collect::<Vec<_>>()
-        };
+        let draws = |seed| (1..=100).map(|number| mixed().draw(seed, number)).collect::<Vec<_>>();
         assert_eq!(draws(1), draws(1));
         assert_ne!(draws(1), draws(2));
     }
@@ -142,13 +123,7 @@ mod tests {
     #[test]
     fn healthy_means_no_fault_and_always_means_every_time() {
         assert_eq!(n_drawn(&Faults::default(), 1, None), 2000);
-        let always = Faults {
-            always: Some(ApiError::server_error()),
-            ..Faults::default()
-        };
-        assert_eq!(
-            n_drawn(&always, 1, Some(Fault::Error(ApiError::server_error()))),
-            2000
-        );
+        let always = Faults { always: Some(ApiError::server_error()), ..Faults::default() };
+        assert_eq!(n_drawn(&always, 1, Some(Fault::Error(ApiError::server_error()))), 2000);
     }
 }

@@ -29,36 +29,20 @@ impl SampleKey {
         let epoch = parts.next()?.parse().ok()?;
         let sample = decode(parts.next()?);
         let task = decode(parts.next()?);
-        Some(SampleKey {
-            task,
-            sample,
-            epoch,
-            slot,
-        })
+        Some(SampleKey { task, sample, epoch, slot })
     }
 }
 
 impl fmt::Display for SampleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{}",
-            encode(&self.task),
-            encode(&self.sample),
-            self.epoch,
-            self.slot
-        )
+        write!(f, "{}/{}/{}/{}", encode(&self.task), encode(&self.sample), self.epoch, self.slot)
     }
 }
 
 fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encoded = |byte| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     text.bytes().map(encoded).collect()
 }
@@ -72,11 +56,7 @@ fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        match (
-            bytes[at],
-            bytes.get(at + 1).and_then(hex),
-            bytes.get(at + 2).and_then(hex),
-        ) {
+        match (bytes[at], bytes.get(at + 1).and_then(hex), bytes.get(at + 2).and_then(hex)) {
             (b'%', Some(high), Some(low)) => {
                 decoded.push(high << 4 | low);
                 at += 3;
@@ -91,9 +71,7 @@ fn decode(text: &str) -> String {
 }
 
 fn hex(digit: &u8) -> Option<u8> {
-    char::from(*digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -103,9 +81,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Option<(&str, &str, u32, &str)>) {
         let key = SampleKey::parse(text);
-        let parts = key
-            .as_ref()
-            .map(|key| (&*key.task, &*key.sample, key.epoch, &*key.slot));
+        let parts = key.as_ref().map(|key| (&*key.task, &*key.sample, key.epoch, &*key.slot));
         assert_eq!(parts, expected);
     }
 
@@ -115,15 +91,9 @@ mod tests {
             "addition_gpt-4o_1795416900/7/2/grade.1",
             Some(("addition_gpt-4o_1795416900", "7", 2, "grade.1")),
         );
-        check(
-            "t/a%2Fb%20%C3%BC/1/answer",
-            Some(("t", "a/b ü", 1, "answer")),
-        );
+        check("t/a%2Fb%20%C3%BC/1/answer", Some(("t", "a/b ü", 1, "answer")));
         check("t/100%/1/answer", Some(("t", "100%", 1, "answer")));
-        check(
-            "addition_mock/p80_1/7/1/answer",
-            Some(("addition_mock/p80_1", "7", 1, "answer")),
-        );
+        check("addition_mock/p80_1/7/1/answer", Some(("addition_mock/p80_1", "7", 1, "answer")));
     }
 
     #[test]

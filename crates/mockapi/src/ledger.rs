@@ -46,12 +46,7 @@ struct Billed {
 impl Ledger {
     pub(crate) fn new(log: bool) -> Ledger {
         let (books, counts) = (Mutex::default(), watch::Sender::default());
-        Ledger(Arc::new(Shared {
-            start: Instant::now(),
-            log,
-            books,
-            counts,
-        }))
+        Ledger(Arc::new(Shared { start: Instant::now(), log, books, counts }))
     }
 
     /// How many requests there were, by what became of them.
@@ -76,28 +71,17 @@ impl Ledger {
 
     /// The calls that were billed more than once, in order; empty with `log` off.
     pub fn paid_twice(&self) -> Vec<SampleKey> {
-        self.billed_by_key()
-            .into_iter()
-            .filter(|(_, n)| *n > 1)
-            .map(|(key, _)| key)
-            .collect()
+        self.billed_by_key().into_iter().filter(|(_, n)| *n > 1).map(|(key, _)| key).collect()
     }
 
     /// What was billed in all, by model.
     pub fn usage_by_model(&self) -> BTreeMap<String, Usage> {
-        self.books()
-            .billed
-            .iter()
-            .map(|(model, billed)| (model.clone(), billed.usage))
-            .collect()
+        self.books().billed.iter().map(|(model, billed)| (model.clone(), billed.usage)).collect()
     }
 
     /// Dollars billed in all; `None` when a model that was billed has no price.
     pub fn cost(&self, prices: &BTreeMap<String, Price>) -> Option<f64> {
-        self.usage_by_model()
-            .iter()
-            .map(|(model, usage)| Some(prices.get(model)?.of(usage)))
-            .sum()
+        self.usage_by_model().iter().map(|(model, usage)| Some(prices.get(model)?.of(usage))).sum()
     }
 
     /// Waits until `n` requests have arrived since the start. Works on any runtime.
@@ -114,10 +98,7 @@ impl Ledger {
             if reached(&counts) {
                 return;
             }
-            changes
-                .changed()
-                .await
-                .expect("this ledger holds the sender");
+            changes.changed().await.expect("this ledger holds the sender");
         }
     }
 
@@ -144,11 +125,7 @@ impl Ledger {
             }
         });
         drop(books);
-        Entry {
-            ledger: self.clone(),
-            number,
-            settled: false,
-        }
+        Entry { ledger: self.clone(), number, settled: false }
     }
 
     /// Enters a poll and says which one it is, counted from 1.
@@ -163,10 +140,7 @@ impl Ledger {
 
     /// How many answers of `model` were billed.
     pub(crate) fn n_billed(&self, model: &str) -> u64 {
-        self.books()
-            .billed
-            .get(model)
-            .map_or(0, |billed| billed.n_answers)
+        self.books().billed.get(model).map_or(0, |billed| billed.n_answers)
     }
 
     fn count_by_key(&self, counted: impl Fn(&Record) -> bool) -> BTreeMap<SampleKey, u64> {
@@ -217,10 +191,7 @@ impl Entry {
         if let Some(record) = books.record(self.number) {
             record.billed = Some(usage);
         }
-        self.ledger
-            .0
-            .counts
-            .send_modify(|counts| counts.billed += 1);
+        self.ledger.0.counts.send_modify(|counts| counts.billed += 1);
     }
 
     /// The request's fate is known.
@@ -230,10 +201,7 @@ impl Entry {
         if let Some(record) = books.record(self.number) {
             record.fate = fate;
         }
-        self.ledger
-            .0
-            .counts
-            .send_modify(|counts| counts.settled += 1);
+        self.ledger.0.counts.send_modify(|counts| counts.settled += 1);
     }
 }
 
@@ -242,10 +210,7 @@ impl Drop for Entry {
         if !self.settled {
             self.settle(Fate::Abandoned);
         }
-        self.ledger
-            .0
-            .counts
-            .send_modify(|counts| counts.in_flight -= 1);
+        self.ledger.0.counts.send_modify(|counts| counts.in_flight -= 1);
     }
 }
 
@@ -267,11 +232,7 @@ mod tests {
         drop(ledger.open("m", None));
         let mut hanging = ledger.open("m", None);
         hanging.settle(Fate::Hanging);
-        let fates = ledger
-            .records()
-            .iter()
-            .map(|record| record.fate)
-            .collect::<Vec<_>>();
+        let fates = ledger.records().iter().map(|record| record.fate).collect::<Vec<_>>();
         assert_eq!(fates, [Fate::Abandoned, Fate::Hanging]);
         let counts = Counts {
             requests: 2,
@@ -315,10 +276,7 @@ mod tests {
     fn cost_is_unknown_when_a_price_is() {
         let ledger = Ledger::new(false);
         ledger.open("a", None).bill("a", USAGE);
-        let price = Price {
-            output: 1e6,
-            ..Price::default()
-        };
+        let price = Price { output: 1e6, ..Price::default() };
         assert_eq!(ledger.cost(&[("a".to_owned(), price)].into()), Some(3.0));
         ledger.open("b", None).bill("b", USAGE);
         assert_eq!(ledger.cost(&[("a".to_owned(), price)].into()), None);

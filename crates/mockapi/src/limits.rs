@@ -60,20 +60,15 @@ impl Buckets {
         tokens: u64,
         now: Duration,
     ) -> (Standing, Result<(), ApiError>) {
-        let mut requests = limits
-            .requests_per_minute
-            .map(|limit| Tap::new(limit, limits.burst, 1.0));
-        let mut tokens = limits
-            .tokens_per_minute
-            .map(|limit| Tap::new(limit, limits.burst, tokens as f64));
+        let mut requests =
+            limits.requests_per_minute.map(|limit| Tap::new(limit, limits.burst, 1.0));
+        let mut tokens =
+            limits.tokens_per_minute.map(|limit| Tap::new(limit, limits.burst, tokens as f64));
         let wait_of = |tap: &mut Option<Tap>, bucket: &mut Bucket| {
-            tap.as_mut()
-                .map_or(Duration::ZERO, |tap| tap.fill(bucket, now))
+            tap.as_mut().map_or(Duration::ZERO, |tap| tap.fill(bucket, now))
         };
-        let waits = (
-            wait_of(&mut requests, &mut self.requests),
-            wait_of(&mut tokens, &mut self.tokens),
-        );
+        let waits =
+            (wait_of(&mut requests, &mut self.requests), wait_of(&mut tokens, &mut self.tokens));
         let taken = match (waits, tokens) {
             (_, Some(tap)) if tap.amount > tap.limit => {
                 Err(ApiError::too_large(tap.amount, tap.limit))
@@ -102,10 +97,7 @@ struct Bucket {
 
 impl Default for Bucket {
     fn default() -> Self {
-        Bucket {
-            level: f64::INFINITY,
-            filled: Duration::ZERO,
-        }
+        Bucket { level: f64::INFINITY, filled: Duration::ZERO }
     }
 }
 
@@ -122,15 +114,8 @@ impl Tap {
     fn new(limit: f64, burst: Duration, amount: f64) -> Tap {
         let per_second = limit / 60.0;
         // A request that is within the limit fits into the bucket, however small.
-        let capacity = (per_second * burst.as_secs_f64())
-            .max(amount.min(limit))
-            .max(1.0);
-        Tap {
-            limit,
-            per_second,
-            capacity,
-            amount,
-        }
+        let capacity = (per_second * burst.as_secs_f64()).max(amount.min(limit)).max(1.0);
+        Tap { limit, per_second, capacity, amount }
     }
 
     /// Lets in what came since the last time; gives the time until `amount` is there.
@@ -143,18 +128,12 @@ impl Tap {
 
     fn level(&self, bucket: &Bucket) -> Level {
         let reset = self.time_for(self.capacity - bucket.level);
-        Level {
-            limit: self.limit,
-            remaining: bucket.level.max(0.0),
-            reset,
-        }
+        Level { limit: self.limit, remaining: bucket.level.max(0.0), reset }
     }
 
     /// Rounded up to milliseconds, so that who waits so long waits long enough.
     fn time_for(&self, amount: f64) -> Duration {
-        let millis = (amount / self.per_second * 1000.0 - 1e-6)
-            .ceil()
-            .clamp(0.0, 1e12);
+        let millis = (amount / self.per_second * 1000.0 - 1e-6).ceil().clamp(0.0, 1e12);
         Duration::from_millis(millis as u64)
     }
 }
@@ -196,11 +175,8 @@ fn go_duration(duration: Duration) -> String {
     if millis < 1000 {
         return format!("{millis}ms");
     }
-    let (hours, minutes, seconds) = (
-        millis / 3_600_000,
-        millis / 60_000 % 60,
-        (millis % 60_000) as f64 / 1000.0,
-    );
+    let (hours, minutes, seconds) =
+        (millis / 3_600_000, millis / 60_000 % 60, (millis % 60_000) as f64 / 1000.0);
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),
         (0, _) => format!("{minutes}m{seconds}s"),
@@ -215,11 +191,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn per_minute(requests: f64, burst: Duration) -> Limits {
-        Limits {
-            requests_per_minute: Some(requests),
-            burst,
-            ..Limits::default()
-        }
+        Limits { requests_per_minute: Some(requests), burst, ..Limits::default() }
     }
 
     fn wait(taken: (Standing, Result<(), ApiError>)) -> Option<Duration> {
@@ -248,11 +220,8 @@ mod tests {
 
     #[test]
     fn tokens_are_limited_beside_requests() {
-        let limits = Limits {
-            tokens_per_minute: Some(600.0),
-            burst: SECOND,
-            ..per_minute(6000.0, SECOND)
-        };
+        let limits =
+            Limits { tokens_per_minute: Some(600.0), burst: SECOND, ..per_minute(6000.0, SECOND) };
         let mut buckets = Buckets::default();
         assert!(buckets.take(&limits, 10, SECOND).1.is_ok());
         let error = buckets.take(&limits, 10, SECOND).1.unwrap_err();
@@ -261,11 +230,7 @@ mod tests {
 
     #[test]
     fn request_above_the_limit_never_fits_and_one_above_the_burst_does() {
-        let limits = Limits {
-            tokens_per_minute: Some(600.0),
-            burst: SECOND,
-            ..Limits::default()
-        };
+        let limits = Limits { tokens_per_minute: Some(600.0), burst: SECOND, ..Limits::default() };
         let error = Buckets::default().take(&limits, 601, SECOND).1.unwrap_err();
         assert!(error.retry_after.is_none() && error.message.starts_with("Request too large"));
         assert!(Buckets::default().take(&limits, 600, SECOND).1.is_ok());
@@ -273,10 +238,7 @@ mod tests {
 
     #[test]
     fn headers_tell_limit_rest_and_reset() {
-        let limits = Limits {
-            tokens_per_minute: Some(60_000.0),
-            ..per_minute(600.0, 60 * SECOND)
-        };
+        let limits = Limits { tokens_per_minute: Some(60_000.0), ..per_minute(600.0, 60 * SECOND) };
         let (standing, _) = Buckets::default().take(&limits, 8640, SECOND);
         let mut headers = HeaderMap::new();
         standing.write(&mut headers);
@@ -298,16 +260,7 @@ mod tests {
     fn durations_are_written_as_go_does() {
         let written = |millis| go_duration(Duration::from_millis(millis));
         let millis = [0, 17, 1000, 8640, 360_000, 61_500, 5_400_000, 3_600_001];
-        let expected = [
-            "0s",
-            "17ms",
-            "1s",
-            "8.64s",
-            "6m0s",
-            "1m1.5s",
-            "1h30m0s",
-            "1h0m0.001s",
-        ];
+        let expected = ["0s", "17ms", "1s", "8.64s", "6m0s", "1m1.5s", "1h30m0s", "1h0m0.001s"];
         assert_eq!(millis.map(written), expected);
     }
 }

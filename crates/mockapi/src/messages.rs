@@ -43,11 +43,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
     if request.max_tokens.is_none() {
         return Err(ApiError::missing("max_tokens"));
     }
-    if request
-        .messages
-        .iter()
-        .any(|message| !["user", "assistant"].contains(&message.role()))
-    {
+    if request.messages.iter().any(|message| !["user", "assistant"].contains(&message.role())) {
         return Err(ApiError::unsupported("messages.role"));
     }
     if request.stream {
@@ -67,13 +63,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
 
 /// Writes an answer. Here, unlike elsewhere, cached tokens are no part of the input tokens.
 pub(crate) fn write(answer: &Answer) -> Vec<u8> {
-    let Answer {
-        number,
-        ref model,
-        ref reply,
-        usage,
-        ..
-    } = *answer;
+    let Answer { number, ref model, ref reply, usage, .. } = *answer;
     let stop_reason = match reply.stop {
         Stop::Length => "max_tokens",
         Stop::ContentFilter => "refusal",
@@ -112,9 +102,7 @@ pub(crate) fn error(error: &ApiError) -> (u16, Value) {
 
 /// What a 200 says when the work failed.
 pub(crate) fn write_failed() -> Vec<u8> {
-    error_body(500, "The model failed.")
-        .to_string()
-        .into_bytes()
+    error_body(500, "The model failed.").to_string().into_bytes()
 }
 
 fn error_body(status: u16, message: &str) -> Value {
@@ -147,18 +135,12 @@ mod tests {
     #[test]
     fn system_text_counts_as_prompt() {
         let asked = read(BODY.as_bytes()).unwrap();
-        assert_eq!(
-            (&*asked.question, asked.prompt_len, asked.max_tokens),
-            ("2+2?", 7, Some(64))
-        );
+        assert_eq!((&*asked.question, asked.prompt_len, asked.max_tokens), ("2+2?", 7, Some(64)));
     }
 
     #[track_caller]
     fn check_refused(body: &str, param: &str) {
-        assert_eq!(
-            read(body.as_bytes()).unwrap_err().param.as_deref(),
-            Some(param)
-        );
+        assert_eq!(read(body.as_bytes()).unwrap_err().param.as_deref(), Some(param));
     }
 
     #[test]
@@ -175,12 +157,8 @@ mod tests {
 
     #[test]
     fn answer_has_the_form_of_the_api() {
-        let usage = Usage {
-            input_tokens: 9,
-            cached_tokens: 4,
-            output_tokens: 3,
-            ..Usage::default()
-        };
+        let usage =
+            Usage { input_tokens: 9, cached_tokens: 4, output_tokens: 3, ..Usage::default() };
         let expected = json!({
             "id": "msg_mock7", "type": "message", "role": "assistant", "model": "m",
             "content": [{"type": "text", "text": "4"}],
@@ -189,21 +167,12 @@ mod tests {
                 "input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 3,
             },
         });
-        assert_eq!(
-            written(Reply {
-                usage: Some(usage),
-                ..Reply::text("4")
-            }),
-            expected
-        );
+        assert_eq!(written(Reply { usage: Some(usage), ..Reply::text("4") }), expected);
     }
 
     #[test]
     fn endings_have_their_names() {
-        assert_eq!(
-            written(Reply::cut_off("4", Stop::Length))["stop_reason"],
-            "max_tokens"
-        );
+        assert_eq!(written(Reply::cut_off("4", Stop::Length))["stop_reason"], "max_tokens");
         assert_eq!(written(Reply::refusal("no"))["stop_reason"], "refusal");
         assert_eq!(written(Reply::empty())["content"], json!([]));
     }
@@ -214,14 +183,8 @@ mod tests {
             let (status, body) = error(&api_error);
             (status, body["error"]["type"].as_str().unwrap().to_owned())
         };
-        assert_eq!(
-            status_and_type(ApiError::overloaded(None)),
-            (529, "overloaded_error".into())
-        );
-        assert_eq!(
-            status_and_type(ApiError::rate_limited(None)),
-            (429, "rate_limit_error".into())
-        );
+        assert_eq!(status_and_type(ApiError::overloaded(None)), (529, "overloaded_error".into()));
+        assert_eq!(status_and_type(ApiError::rate_limited(None)), (429, "rate_limit_error".into()));
         assert_eq!(
             status_and_type(ApiError::insufficient_quota()),
             (400, "invalid_request_error".into())

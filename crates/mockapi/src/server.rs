@@ -50,24 +50,16 @@ impl MockServer {
         let router = router(app.clone());
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("mockapi".into())
-            .spawn(move || {
-                let sent = bound.clone();
-                if let Err(error) = serve(port, router, &bound, stopped) {
-                    // Nobody listens when the server had started well; then there is nobody to tell.
-                    let _ = sent.send(Err(error));
-                }
-            })?;
-        let address = address
-            .recv()
-            .map_err(|_| io::Error::other("the mock server's thread ended"))??;
-        Ok(MockServer {
-            app,
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("mockapi".into()).spawn(move || {
+            let sent = bound.clone();
+            if let Err(error) = serve(port, router, &bound, stopped) {
+                // Nobody listens when the server had started well; then there is nobody to tell.
+                let _ = sent.send(Err(error));
+            }
+        })?;
+        let address =
+            address.recv().map_err(|_| io::Error::other("the mock server's thread ended"))??;
+        Ok(MockServer { app, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where clients send requests: `http://127.0.0.1:PORT/v1`.
@@ -103,9 +95,7 @@ fn serve(
     bound: &mpsc::Sender<io::Result<SocketAddr>>,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = listen(port)?;
         let _ = bound.send(listener.local_addr());
@@ -132,10 +122,7 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/responses", post(responses))
-        .route(
-            "/v1/responses/{id}",
-            get(read_response).delete(delete_response),
-        )
+        .route("/v1/responses/{id}", get(read_response).delete(delete_response))
         .route("/v1/responses/{id}/cancel", post(cancel_response))
         .route("/v1/messages", post(messages))
         .route("/v1/models", get(models))
@@ -187,9 +174,7 @@ async fn delete_response(
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     let config = app.config();
     let known = ["mock/grader", "mock/p50", "mock/p80", "mock/p100"];
-    let names = known
-        .into_iter()
-        .chain(config.roles.keys().map(String::as_str));
+    let names = known.into_iter().chain(config.roles.keys().map(String::as_str));
     let model =
         |id: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": "mockapi"});
     Json(json!({"object": "list", "data": names.map(model).collect::<Vec<_>>()}))

@@ -24,10 +24,7 @@ pub(crate) struct Message<'a> {
 impl<'a> Message<'a> {
     /// A user's message.
     pub(crate) fn of_user(text: Cow<'a, str>) -> Message<'a> {
-        Message {
-            role: Cow::Borrowed("user"),
-            content: Text(text),
-        }
+        Message { role: Cow::Borrowed("user"), content: Text(text) }
     }
 
     /// Who says it.

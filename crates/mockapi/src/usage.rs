@@ -56,12 +56,7 @@ mod tests {
 
     #[test]
     fn cached_and_reasoning_tokens_are_paid_for_once() {
-        let price = Price {
-            input: 2.0,
-            cached_input: 0.5,
-            output: 8.0,
-            search: 10.0,
-        };
+        let price = Price { input: 2.0, cached_input: 0.5, output: 8.0, search: 10.0 };
         let usage = Usage {
             input_tokens: 1_000_000,
             cached_tokens: 400_000,

@@ -34,10 +34,7 @@ fn xor(bytes: &[u8], password: &str) -> Vec<u8> {
     let key = Sha256::digest(password);
     let mut text = bytes.to_vec();
     for block in text.chunks_mut(key.len()) {
-        block
-            .iter_mut()
-            .zip(&key)
-            .for_each(|(byte, key)| *byte ^= key);
+        block.iter_mut().zip(&key).for_each(|(byte, key)| *byte ^= key);
     }
     text
 }
@@ -94,21 +91,9 @@ mod tests {
         let all: Vec<usize> = (0..scan.n_rows).collect();
         let rows = load(&local, COLUMNS, &all, &scan).unwrap();
         let (questions, answers): (HashSet<_>, HashSet<_>) = rows.iter().map(clear).unzip();
-        assert_eq!(
-            (questions.len(), answers.len()),
-            (20, 20),
-            "all are distinct"
-        );
-        assert!(
-            questions
-                .iter()
-                .all(|question| (200..=500).contains(&question.len()))
-        );
-        assert!(
-            answers
-                .iter()
-                .all(|answer| (1..=40).contains(&answer.len()))
-        );
+        assert_eq!((questions.len(), answers.len()), (20, 20), "all are distinct");
+        assert!(questions.iter().all(|question| (200..=500).contains(&question.len())));
+        assert!(answers.iter().all(|answer| (1..=40).contains(&answer.len())));
         assert!(
             rows.iter()
                 .all(|row| row[3].starts_with("SAMPLE DATA OF ASYNC-EVALS, NOT FOR TRAINING"))
@@ -130,11 +115,7 @@ mod tests {
         let hash = "7b24471cd5b3eb2a46830a14802b5c029ea62f488ff75a0f88af7923d1454abf";
         assert_eq!((scan.sha256.as_str(), scan.n_rows), (hash, 1266));
         let all: Vec<usize> = (0..scan.n_rows).collect();
-        let texts: Vec<_> = load(&local, COLUMNS, &all, &scan)
-            .unwrap()
-            .iter()
-            .map(clear)
-            .collect();
+        let texts: Vec<_> = load(&local, COLUMNS, &all, &scan).unwrap().iter().map(clear).collect();
         for (row, question, answer) in [
             (
                 0,
@@ -164,10 +145,6 @@ mod tests {
     fn lengths(texts: &[String]) -> (usize, usize, usize) {
         let mut lengths: Vec<usize> = texts.iter().map(|text| text.chars().count()).collect();
         lengths.sort_unstable();
-        (
-            lengths[0],
-            lengths[lengths.len() / 2],
-            lengths[lengths.len() - 1],
-        )
+        (lengths[0], lengths[lengths.len() / 2], lengths[lengths.len() - 1])
     }
 }

@@ -23,9 +23,7 @@ pub(super) async fn download(
     path: &Path,
     progress: impl FnMut(u64, Option<u64>),
 ) -> Result<()> {
-    try_download(url, sha256, path, progress)
-        .await
-        .with_context(|| format!("download `{url}`"))
+    try_download(url, sha256, path, progress).await.with_context(|| format!("download `{url}`"))
 }
 
 async fn try_download(
@@ -40,11 +38,7 @@ async fn try_download(
         .prefix(".partial-")
         .tempfile_in(folder)
         .with_context(|| format!("create a file in `{}`", folder.display()))?;
-    let mut response = http::download_client(url)?
-        .get(url)
-        .send()
-        .await
-        .map_err(without_url)?;
+    let mut response = http::download_client(url)?.get(url).send().await.map_err(without_url)?;
     check_reply(&response)?;
     let n_expected = response.content_length();
     let mut n_bytes = 0;
@@ -55,9 +49,7 @@ async fn try_download(
         let Some(chunk) = chunk.with_context(|| broken_off(n_bytes, n_expected))? else {
             break;
         };
-        partial
-            .write_all(&chunk)
-            .with_context(|| format!("write to `{}`", folder.display()))?;
+        partial.write_all(&chunk).with_context(|| format!("write to `{}`", folder.display()))?;
         hash.update(&chunk);
         n_bytes += chunk.len() as u64;
         progress(n_bytes, n_expected);
@@ -76,10 +68,7 @@ fn check_reply(response: &Response) -> Result<()> {
     if !status.is_success() {
         bail!("the server replied {status}");
     }
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(|content_type| content_type.starts_with("text/html")) {
         bail!("the server sent a web page; give the URL of the file itself");
     }

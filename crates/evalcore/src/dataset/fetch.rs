@@ -49,10 +49,7 @@ pub async fn locate(
     match source {
         Source::Sample => match known.embedded {
             Some(bytes) => Ok(Local::Embedded(bytes)),
-            None => bail!(
-                "data set `{}` has no embedded sample: give a file or a URL",
-                known.name
-            ),
+            None => bail!("data set `{}` has no embedded sample: give a file or a URL", known.name),
         },
         Source::Path(path) => {
             check_file(path).with_context(|| format!("data set `{}`", path.display()))?;
@@ -103,23 +100,14 @@ fn check_cached(path: &Path, sha256: Option<&str>) -> Result<()> {
 /// The name of a URL's file in the cache: different URLs have different names, and a person recognises it.
 fn cache_name(url: &str) -> Result<String> {
     let parsed = http::parse(url)?;
-    let last = parsed
-        .path_segments()
-        .and_then(|mut segments| segments.next_back())
-        .unwrap_or_default();
+    let last =
+        parsed.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let name: String = last
-        .chars()
-        .map(|c| if is_plain(c) { c } else { '_' })
-        .collect();
+    let name: String = last.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     // The format is told by the ending; better to miss it now than after the download.
     Format::of(Path::new(&name)).with_context(|| format!("data set `{url}`"))?;
     let hash = format!("{:x}", Sha256::digest(url));
-    Ok(format!(
-        "{}-{}",
-        &hash[..12],
-        &name[name.len().saturating_sub(MAX_NAME)..]
-    ))
+    Ok(format!("{}-{}", &hash[..12], &name[name.len().saturating_sub(MAX_NAME)..]))
 }
 
 #[cfg(test)]
@@ -141,22 +129,11 @@ mod tests {
     };
 
     fn known(url: &str, sha256: &str) -> KnownDataset {
-        KnownDataset {
-            url: url.to_owned().leak(),
-            sha256: Some(sha256.to_owned().leak()),
-            ..KNOWN
-        }
+        KnownDataset { url: url.to_owned().leak(), sha256: Some(sha256.to_owned().leak()), ..KNOWN }
     }
 
     async fn get(url: &str, known: &KnownDataset, cache: &TempDir, offline: bool) -> Result<Local> {
-        locate(
-            &Source::Url(url.to_owned()),
-            known,
-            cache.path(),
-            offline,
-            |_, _| {},
-        )
-        .await
+        locate(&Source::Url(url.to_owned()), known, cache.path(), offline, |_, _| {}).await
     }
 
     fn read(local: Local) -> Vec<u8> {
@@ -174,17 +151,12 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..2 {
             let folder = cache.path().join("not/there/yet");
-            let local = locate(&source, &KNOWN, &folder, false, |n, total| {
-                told.push((n, total))
-            })
-            .await;
+            let local =
+                locate(&source, &KNOWN, &folder, false, |n, total| told.push((n, total))).await;
             assert_eq!(read(local.unwrap()), CSV);
         }
         assert_eq!(server.n_requests(), 1);
-        assert_eq!(
-            (told.first(), told.last()),
-            (Some(&(0, Some(4))), Some(&(4, Some(4))))
-        );
+        assert_eq!((told.first(), told.last()), (Some(&(0, Some(4))), Some(&(4, Some(4)))));
     }
 
     #[tokio::test]
@@ -192,10 +164,8 @@ mod tests {
         let server = serve(|_| ok(CSV));
         let cache = TempDir::new().unwrap();
         let url = format!("{}/ones.csv", server.base_url);
-        let (one, other) = tokio::join!(
-            get(&url, &KNOWN, &cache, false),
-            get(&url, &KNOWN, &cache, false)
-        );
+        let (one, other) =
+            tokio::join!(get(&url, &KNOWN, &cache, false), get(&url, &KNOWN, &cache, false));
         assert_eq!(read(one.unwrap()), read(other.unwrap()));
         assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1);
     }
@@ -206,47 +176,25 @@ mod tests {
         let url = format!("{}/ones.csv", server.base_url);
         let sha256 = format!("{:x}", Sha256::digest(CSV));
         let cache = TempDir::new().unwrap();
-        get(&url, &known(&url, "00ff"), &cache, false)
-            .await
-            .unwrap_err();
-        get(
-            &url,
-            &known("https://host/other.csv", "00ff"),
-            &cache,
-            false,
-        )
-        .await
-        .unwrap();
-        get(&url, &known(&url, &sha256), &cache, true)
-            .await
-            .unwrap();
-        let error = get(&url, &known(&url, "00ff"), &cache, true)
-            .await
-            .unwrap_err();
+        get(&url, &known(&url, "00ff"), &cache, false).await.unwrap_err();
+        get(&url, &known("https://host/other.csv", "00ff"), &cache, false).await.unwrap();
+        get(&url, &known(&url, &sha256), &cache, true).await.unwrap();
+        let error = get(&url, &known(&url, "00ff"), &cache, true).await.unwrap_err();
         let error = format!("{error:#}");
-        assert!(
-            error.contains("delete it") && error.contains(&sha256),
-            "{error}"
-        );
+        assert!(error.contains("delete it") && error.contains(&sha256), "{error}");
     }
 
     #[tokio::test]
     async fn offline_uses_the_cache_and_names_the_place_of_a_missing_file() {
         let cache = TempDir::new().unwrap();
-        let error = get(KNOWN.url, &KNOWN, &cache, true)
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = get(KNOWN.url, &KNOWN, &cache, true).await.unwrap_err().to_string();
         let path = cache.path().join(cache_name(KNOWN.url).unwrap());
         assert!(
             error.contains(KNOWN.url) && error.contains(&path.display().to_string()),
             "{error}"
         );
         fs::write(&path, CSV).unwrap();
-        assert_eq!(
-            read(get(KNOWN.url, &KNOWN, &cache, true).await.unwrap()),
-            CSV
-        );
+        assert_eq!(read(get(KNOWN.url, &KNOWN, &cache, true).await.unwrap()), CSV);
     }
 
     #[track_caller]
@@ -270,14 +218,9 @@ mod tests {
     async fn check_path(path: &Path, part: &str) {
         let cache = TempDir::new().unwrap();
         let source = Source::Path(path.to_owned());
-        let error = locate(&source, &KNOWN, cache.path(), false, |_, _| {})
-            .await
-            .unwrap_err();
+        let error = locate(&source, &KNOWN, cache.path(), false, |_, _| {}).await.unwrap_err();
         let error = format!("{error:#}");
-        assert!(
-            error.contains(part) && error.contains(&path.display().to_string()),
-            "{error}"
-        );
+        assert!(error.contains(part) && error.contains(&path.display().to_string()), "{error}");
     }
 
     #[tokio::test]
@@ -290,20 +233,10 @@ mod tests {
     #[tokio::test]
     async fn sample_is_the_embedded_one() {
         let dir = Path::new("/nowhere");
-        let local = locate(&Source::Sample, &KNOWN, dir, true, |_, _| {})
-            .await
-            .unwrap();
+        let local = locate(&Source::Sample, &KNOWN, dir, true, |_, _| {}).await.unwrap();
         assert_eq!(read(local), CSV);
-        let none = KnownDataset {
-            embedded: None,
-            ..KNOWN
-        };
-        let error = locate(&Source::Sample, &none, dir, true, |_, _| {})
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("`ones` has no embedded sample"),
-            "{error}"
-        );
+        let none = KnownDataset { embedded: None, ..KNOWN };
+        let error = locate(&Source::Sample, &none, dir, true, |_, _| {}).await.unwrap_err();
+        assert!(error.to_string().contains("`ones` has no embedded sample"), "{error}");
     }
 }

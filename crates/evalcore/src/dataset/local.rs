@@ -26,11 +26,7 @@ impl Format {
     ///
     /// When the name ends otherwise than in `.csv`, `.tsv`, `.jsonl` or `.ndjson`.
     pub fn of(path: &Path) -> Result<Self> {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_ascii_lowercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         match name.rsplit_once('.').map(|(_, ending)| ending) {
             Some("csv") => Ok(Self::Csv),

@@ -29,10 +29,7 @@ pub struct Scan {
 /// When the file cannot be read, is in no known format, has no rows, lacks a column, or has a broken row.
 pub fn scan(local: &Local, columns: &[&str]) -> Result<Scan> {
     let (sha256, n_rows) = pass(local, columns, &mut |_, _| {})?;
-    Ok(Scan {
-        sha256,
-        n_rows: n_rows?,
-    })
+    Ok(Scan { sha256, n_rows: n_rows? })
 }
 
 /// The `chosen` rows of `local` with their values of `columns`, in the order of `chosen`.
@@ -72,15 +69,9 @@ pub fn load(
     }
     let n_rows = n_rows?;
     if n_rows != expected.n_rows {
-        bail!(
-            "{local} has {n_rows} rows, at submission it had {}; submit again",
-            expected.n_rows
-        );
+        bail!("{local} has {n_rows} rows, at submission it had {}; submit again", expected.n_rows);
     }
-    Ok(found
-        .into_iter()
-        .map(|row| row.expect("chosen rows are below `n_rows`"))
-        .collect())
+    Ok(found.into_iter().map(|row| row.expect("chosen rows are below `n_rows`")).collect())
 }
 
 /// The hash of the whole file, also where its rows could not be read to the end, and the number of rows.
@@ -90,17 +81,10 @@ fn pass(
     visit: &mut dyn FnMut(usize, &[&str]),
 ) -> Result<(String, Result<usize>)> {
     let format = local.format()?;
-    let mut stored = Hashing {
-        inner: local.open()?,
-        hash: Sha256::new(),
-    };
+    let mut stored = Hashing { inner: local.open()?, hash: Sha256::new() };
     let n_rows = {
         let mut stored = BufReader::with_capacity(BUFFER_SIZE, &mut stored);
-        match stored
-            .fill_buf()
-            .with_context(|| format!("read {local}"))?
-            .starts_with(GZIP_MAGIC)
-        {
+        match stored.fill_buf().with_context(|| format!("read {local}"))?.starts_with(GZIP_MAGIC) {
             true => rows::each(format, &mut MultiGzDecoder::new(stored), columns, visit),
             false => rows::each(format, &mut stored, columns, visit),
         }
@@ -148,10 +132,7 @@ mod tests {
             let error = load(&file(&folder, "a.csv", bytes), &["a"], &[0], &before).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains("changed since submission"), "{error}");
-            assert!(
-                error.contains(&before.sha256) && error.contains(&now),
-                "{error}"
-            );
+            assert!(error.contains(&before.sha256) && error.contains(&now), "{error}");
         }
     }
 
@@ -159,11 +140,8 @@ mod tests {
     fn row_is_chosen_once_and_must_be_there() {
         let local = Local::Embedded(b"a\n1\n2\n");
         let expected = scan(&local, &["a"]).unwrap();
-        let error = |chosen: &[usize]| {
-            load(&local, &["a"], chosen, &expected)
-                .unwrap_err()
-                .to_string()
-        };
+        let error =
+            |chosen: &[usize]| load(&local, &["a"], chosen, &expected).unwrap_err().to_string();
         assert!(error(&[1, 1]).contains("row 1 was chosen twice"));
         assert!(error(&[2]).contains("row 2 was chosen of 2 rows"));
     }
@@ -175,22 +153,14 @@ mod tests {
         };
         assert_eq!(
             scan(&Local::File(path), columns).unwrap(),
-            Scan {
-                sha256: sha256.to_owned(),
-                n_rows
-            }
+            Scan { sha256: sha256.to_owned(), n_rows }
         );
     }
 
     #[test]
     fn official_files_have_the_published_rows_and_hashes() {
         let human_eval = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef";
-        check_shared(
-            "HumanEval.jsonl.gz",
-            &["task_id", "prompt"],
-            164,
-            human_eval,
-        );
+        check_shared("HumanEval.jsonl.gz", &["task_id", "prompt"], 164, human_eval);
         let mgsm = "50021d0f28cc957edcb44e7806425b1c7fbd648ddcb9e0a8ec689d10e57d40fa";
         check_shared("mgsm_en.tsv", &["1", "2"], 250, mgsm);
         let math = "b00de3ae0655dda1eba8f2324e58ac5a44819290a56d6320952c1126717e1e18";
@@ -200,9 +170,6 @@ mod tests {
     #[test]
     fn missing_file_is_named() {
         let error = scan(&Local::File(Path::new("/nowhere/a.csv").into()), &["a"]).unwrap_err();
-        assert!(
-            format!("{error:#}").contains("`/nowhere/a.csv`"),
-            "{error:#}"
-        );
+        assert!(format!("{error:#}").contains("`/nowhere/a.csv`"), "{error:#}");
     }
 }

@@ -66,11 +66,7 @@ mod tests {
     fn check(text: &str, source: Source) {
         let read: Source = text.parse().unwrap();
         assert_eq!(read, source);
-        assert_eq!(
-            read.to_string().parse::<Source>().unwrap(),
-            source,
-            "round trip"
-        );
+        assert_eq!(read.to_string().parse::<Source>().unwrap(), source, "round trip");
     }
 
     #[test]
@@ -80,10 +76,7 @@ mod tests {
         check("./sample", Source::Path(here.join("sample")));
         check("data/a b.csv", Source::Path(here.join("data/a b.csv")));
         check("/data/x.csv", Source::Path("/data/x.csv".into()));
-        check(
-            "https://host/x.csv?v=1",
-            Source::Url("https://host/x.csv?v=1".into()),
-        );
+        check("https://host/x.csv?v=1", Source::Url("https://host/x.csv?v=1".into()));
         check("HTTP://host/x.csv", Source::Url("HTTP://host/x.csv".into()));
     }
 

@@ -22,9 +22,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_minute() {
-        let bounds: Vec<f64> = (0..9)
-            .map(|retry| backoff(retry, 1.0).as_secs_f64())
-            .collect();
+        let bounds: Vec<f64> = (0..9).map(|retry| backoff(retry, 1.0).as_secs_f64()).collect();
         assert_eq!(bounds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
         assert_eq!(backoff(u32::MAX, 1.0), LONGEST);
     }

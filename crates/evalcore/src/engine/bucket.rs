@@ -131,12 +131,7 @@ impl Bucket {
     /// that there is more: so a level that is too high comes down by every refusal.
     /// Gives what the server had less than expected.
     pub(super) fn correct(&mut self, standing: &Standing) -> f64 {
-        let Standing {
-            mark,
-            drawn_since: (surely, maybe),
-            refused,
-            ..
-        } = *standing;
+        let Standing { mark, drawn_since: (surely, maybe), refused, .. } = *standing;
         let remaining = standing.remaining as f64;
         let since = self.filled.as_secs_f64() - mark.sent.as_secs_f64();
         let spilled = self.spilled - mark.spilled.unwrap_or_default();

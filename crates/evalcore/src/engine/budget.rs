@@ -45,11 +45,7 @@ impl NanoDollars {
 impl Budget {
     /// A budget of `cap`, of which `spent` is gone already.
     pub fn new(cap: NanoDollars, spent: NanoDollars) -> Self {
-        Self {
-            cap: cap.0,
-            spent: spent.0,
-            reserved: 0,
-        }
+        Self { cap: cap.0, spent: spent.0, reserved: 0 }
     }
 
     /// Sets aside what a request may cost at worst; none when that does not fit now. It may fit once other requests
@@ -133,10 +129,7 @@ mod tests {
     #[test]
     fn budget_is_exhausted_when_nothing_reserved_can_come_back() {
         let mut budget = Budget::new(cents(10), cents(0));
-        let (one, two) = (
-            budget.reserve(cents(5)).unwrap(),
-            budget.reserve(cents(5)).unwrap(),
-        );
+        let (one, two) = (budget.reserve(cents(5)).unwrap(), budget.reserve(cents(5)).unwrap());
         budget.forfeit(one);
         assert!(!budget.is_exhausted_for(cents(6)));
         budget.release(two);

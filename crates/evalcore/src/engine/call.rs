@@ -61,10 +61,7 @@ pub struct Place {
 
 /// What a call has brought.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are answers, and there are few at a time"
-)]
+#[expect(clippy::large_enum_variant, reason = "most are answers, and there are few at a time")]
 pub enum Called {
     /// An answer.
     Answered(Answer),
@@ -113,10 +110,7 @@ pub enum Unanswered {
 impl Place {
     /// A place with no money set aside.
     pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            permit,
-            reserved: None,
-        }
+        Self { permit, reserved: None }
     }
 
     /// Settles what was set aside, once it is known what the request has cost; unknown is the worst.
@@ -137,10 +131,7 @@ impl Place {
         shared: &Shared,
     ) -> Self {
         let worst_case = cost::of_request(config, &[]).unwrap_or_default();
-        let reserved = shared
-            .purse
-            .as_ref()
-            .and_then(|purse| purse.try_reserve(worst_case));
+        let reserved = shared.purse.as_ref().and_then(|purse| purse.try_reserve(worst_case));
         Self { permit, reserved }
     }
 }
@@ -153,21 +144,12 @@ impl Lane {
     ///
     /// Why there is no answer, see [`Unanswered`].
     pub async fn call(&self, call: Call, shared: &Shared) -> Result<Called, Unanswered> {
-        let Call {
-            config,
-            errand,
-            request_id,
-            place,
-        } = call;
+        let Call { config, errand, request_id, place } = call;
         match errand {
-            Errand::Ask(messages) => {
-                self.ask(&config, &messages, &request_id, place, shared)
-                    .await
+            Errand::Ask(messages) => self.ask(&config, &messages, &request_id, place, shared).await,
+            Errand::Fetch(id) => {
+                self.fetch(&config, &id, place, shared).await.map(Called::Answered)
             }
-            Errand::Fetch(id) => self
-                .fetch(&config, &id, place, shared)
-                .await
-                .map(Called::Answered),
         }
     }
 
@@ -184,13 +166,8 @@ impl Lane {
         let mut permit = place.map(|place| place.permit);
         loop {
             let reserved = self.reserve(config, messages, &mut permit, shared).await?;
-            let (held, turn) = self
-                .turn(permit.take(), tokens(config, messages), shared)
-                .await?;
-            let mut place = Place {
-                permit: held,
-                reserved,
-            };
+            let (held, turn) = self.turn(permit.take(), tokens(config, messages), shared).await?;
+            let mut place = Place { permit: held, reserved };
             let sent = Instant::now();
             let began = *began.get_or_insert(sent);
             let timeout = shared.patience.timeout;
@@ -201,24 +178,14 @@ impl Lane {
                 Ok(Asked::Reply(reply)) => {
                     place.settle(config, &reply, shared);
                     let (attempts, latency) = (tries.attempts(), sent.elapsed());
-                    return Ok(Called::Answered(Answer {
-                        reply,
-                        attempts,
-                        latency,
-                        place,
-                    }));
+                    return Ok(Called::Answered(Answer { reply, attempts, latency, place }));
                 }
                 Ok(Asked::Pending { id }) => return Ok(Called::Sent { id, place }),
                 Err(failure) => failure,
             };
             self.give_up_place(place, &failure, shared);
             let class = self.class(&failure);
-            tracing::debug!(
-                request = request_id,
-                attempts = tries.attempts(),
-                ?class,
-                "{failure}"
-            );
+            tracing::debug!(request = request_id, attempts = tries.attempts(), ?class, "{failure}");
             if class == Class::StopLane {
                 return Err(self.die(&failure));
             }
@@ -292,9 +259,7 @@ impl Lane {
     fn heard(&self, turn: Turn, asked: Result<&Asked, &Failure>, shared: &Shared) {
         match asked {
             Ok(Asked::Reply(reply)) => {
-                let used = reply
-                    .usage
-                    .map_or(0, |usage| usage.input_tokens + usage.output_tokens);
+                let used = reply.usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens);
                 self.answered(turn, &reply.limits, used);
             }
             Ok(Asked::Pending { .. }) => self.accepted(turn),

@@ -29,12 +29,8 @@ const QUOTA: &[&str] = &[
 ];
 
 /// Types and codes that mean: wrong key or model.
-const NOT_FOR_YOU: &[&str] = &[
-    "model_not_found",
-    "invalid_api_key",
-    "authentication_error",
-    "permission_error",
-];
+const NOT_FOR_YOU: &[&str] =
+    &["model_not_found", "invalid_api_key", "authentication_error", "permission_error"];
 
 /// Words of servers that say the same under a status or code that could mean anything.
 const STOP_WORDS: &[&str] = &[
@@ -72,11 +68,8 @@ pub fn classify(failure: &Failure) -> Class {
 }
 
 fn classify_status(error: &ApiError) -> Class {
-    let names: Vec<&str> = [&error.kind, &error.code]
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<&str> =
+        [&error.kind, &error.code].into_iter().flatten().map(String::as_str).collect();
     let is_any = |known: &[&str]| names.iter().any(|name| known.contains(name));
     let says = |words: &[&str]| words.iter().any(|words| error.message.contains(words));
     if is_any(QUOTA) || is_any(NOT_FOR_YOU) {
@@ -140,96 +133,36 @@ mod tests {
     fn what_passes_is_waited_for() {
         check(408, "", "", "", RETRY);
         check(409, "", "", "", RETRY);
-        check(
-            429,
-            "requests",
-            "rate_limit_exceeded",
-            "Rate limit reached",
-            RETRY,
-        );
+        check(429, "requests", "rate_limit_exceeded", "Rate limit reached", RETRY);
         check(429, "rate_limit_error", "slow_down", "", RETRY);
         check(429, "", "", "resource unavailable", RETRY);
         check(500, "server_error", "", "", RETRY);
         check(502, "", "", "<html>", RETRY);
-        check(
-            503,
-            "service_unavailable_error",
-            "server_is_overloaded",
-            "",
-            RETRY,
-        );
+        check(503, "service_unavailable_error", "server_is_overloaded", "", RETRY);
         check(529, "overloaded_error", "", "", RETRY);
         check(200, "", "", "upstream error", RETRY);
     }
 
     #[test]
     fn a_request_that_is_wrong_in_itself_is_given_up() {
-        check(
-            400,
-            "invalid_request_error",
-            "context_length_exceeded",
-            "",
-            Class::GiveUp,
-        );
-        check(
-            400,
-            "invalid_request_error",
-            "unsupported_value",
-            "",
-            Class::GiveUp,
-        );
+        check(400, "invalid_request_error", "context_length_exceeded", "", Class::GiveUp);
+        check(400, "invalid_request_error", "unsupported_value", "", Class::GiveUp);
         check(413, "", "", "", Class::GiveUp);
         check(422, "", "", "", Class::GiveUp);
-        check(
-            429,
-            "tokens",
-            "rate_limit_exceeded",
-            "Request too large for gpt-4o",
-            Class::GiveUp,
-        );
+        check(429, "tokens", "rate_limit_exceeded", "Request too large for gpt-4o", Class::GiveUp);
         check(403, "", "403", "Input flagged by moderation", Class::GiveUp);
         check(500, "", "invalid_prompt", "", Class::GiveUp);
     }
 
     #[test]
     fn what_needs_a_person_stops_the_lane() {
-        check(
-            401,
-            "invalid_request_error",
-            "invalid_api_key",
-            "",
-            Class::StopLane,
-        );
+        check(401, "invalid_request_error", "invalid_api_key", "", Class::StopLane);
         check(402, "", "402", "no credit", Class::StopLane);
         check(403, "", "", "Country not supported", Class::StopLane);
-        check(
-            404,
-            "invalid_request_error",
-            "model_not_found",
-            "",
-            Class::StopLane,
-        );
-        check(
-            400,
-            "invalid_request_error",
-            "model_not_found",
-            "",
-            Class::StopLane,
-        );
-        check(
-            429,
-            "insufficient_quota",
-            "insufficient_quota",
-            "",
-            Class::StopLane,
-        );
-        check(
-            429,
-            "insufficient_quota",
-            "credit_balance_exhausted",
-            "",
-            Class::StopLane,
-        );
+        check(404, "invalid_request_error", "model_not_found", "", Class::StopLane);
+        check(400, "invalid_request_error", "model_not_found", "", Class::StopLane);
+        check(429, "insufficient_quota", "insufficient_quota", "", Class::StopLane);
+        check(429, "insufficient_quota", "credit_balance_exhausted", "", Class::StopLane);
         check(429, "", "project_spend_limit_exceeded", "", Class::StopLane);
         check(301, "", "", "", Class::StopLane);
     }
@@ -253,14 +186,9 @@ mod tests {
     #[test]
     fn whatever_kept_an_answer_from_arriving_is_tried_again() {
         for failure in [
-            Failure::Network {
-                reason: String::new(),
-                sent: true,
-            },
+            Failure::Network { reason: String::new(), sent: true },
             Failure::Timeout(Duration::ZERO),
-            Failure::Unreadable {
-                reason: String::new(),
-            },
+            Failure::Unreadable { reason: String::new() },
         ] {
             assert_eq!(classify(&failure), Class::Retry(None));
         }

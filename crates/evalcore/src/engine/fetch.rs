@@ -32,11 +32,7 @@ impl Lane {
     ) -> Result<Answer, Unanswered> {
         let began = Instant::now();
         // One that an earlier run has sent is looked at straight away.
-        let mut wait = if place.is_some() {
-            FIRST
-        } else {
-            Duration::ZERO
-        };
+        let mut wait = if place.is_some() { FIRST } else { Duration::ZERO };
         let mut place = match place {
             Some(place) => place,
             None => Place::resumed(self.permit(shared).await?, config, shared),
@@ -44,8 +40,7 @@ impl Lane {
         let mut n_looks = 0;
         let mut n_in_vain = 0;
         loop {
-            self.rest(wait.mul_f64(1.0 - 0.25 * fastrand::f64()))
-                .await?;
+            self.rest(wait.mul_f64(1.0 - 0.25 * fastrand::f64())).await?;
             wait = (wait * 3 / 2).clamp(FIRST, LONGEST);
             n_looks += 1;
             let timeout = shared.patience.timeout;
@@ -53,12 +48,7 @@ impl Lane {
                 Ok(Asked::Reply(reply)) => {
                     place.settle(config, &reply, shared);
                     let latency = began.elapsed();
-                    return Ok(Answer {
-                        reply,
-                        attempts: n_looks,
-                        latency,
-                        place,
-                    });
+                    return Ok(Answer { reply, attempts: n_looks, latency, place });
                 }
                 Ok(Asked::Pending { .. }) if began.elapsed() < PATIENCE => continue,
                 Ok(Asked::Pending { .. }) => {
@@ -82,10 +72,7 @@ impl Lane {
                     }
                 }
                 Verdict::Lost { again } => {
-                    return Err(Unanswered::Lost {
-                        reason: failure.to_string(),
-                        again,
-                    });
+                    return Err(Unanswered::Lost { reason: failure.to_string(), again });
                 }
                 Verdict::LaneDead => return Err(self.die(&failure)),
             }
@@ -129,12 +116,7 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, code: &str, has_ended: bool, expected: Verdict) {
-        let error = ApiError {
-            status,
-            code: Some(code.into()),
-            has_ended,
-            ..ApiError::default()
-        };
+        let error = ApiError { status, code: Some(code.into()), has_ended, ..ApiError::default() };
         assert_eq!(verdict(&Failure::Status(error)), expected);
     }
 
@@ -151,16 +133,10 @@ mod tests {
     #[test]
     fn a_broken_network_loses_nothing() {
         for sent in [true, false] {
-            let failure = Failure::Network {
-                reason: "reset".into(),
-                sent,
-            };
+            let failure = Failure::Network { reason: "reset".into(), sent };
             assert_eq!(verdict(&failure), Verdict::LookAgain);
         }
-        assert_eq!(
-            verdict(&Failure::Timeout(Duration::ZERO)),
-            Verdict::LookAgain
-        );
+        assert_eq!(verdict(&Failure::Timeout(Duration::ZERO)), Verdict::LookAgain);
         let unreadable = Failure::Unreadable { reason: "x".into() };
         assert_eq!(verdict(&unreadable), Verdict::LookAgain);
     }

@@ -81,13 +81,8 @@ impl Lane {
         let state = self.state();
         let (until, why) = state.trouble.as_ref()?;
         let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then(|| {
-            format!(
-                "{}: waiting {} s: {why}",
-                self.model,
-                left.as_secs_f64().ceil()
-            )
-        })
+        (!left.is_zero())
+            .then(|| format!("{}: waiting {} s: {why}", self.model, left.as_secs_f64().ceil()))
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -167,10 +162,7 @@ impl Lane {
     /// A place in flight.
     pub(super) async fn permit(&self, shared: &Shared) -> Result<OwnedSemaphorePermit, Unanswered> {
         let permit = shared.permits.clone().acquire_owned();
-        Ok(self
-            .unless_over(shared, permit)
-            .await?
-            .expect("semaphore is never closed"))
+        Ok(self.unless_over(shared, permit).await?.expect("semaphore is never closed"))
     }
 
     /// Waits before a request is sent again.
@@ -184,19 +176,13 @@ impl Lane {
             let mut state = self.state();
             let now = Instant::now();
             let until = now + wait;
-            if state
-                .trouble
-                .as_ref()
-                .is_none_or(|(before, _)| *before < until)
-            {
+            if state.trouble.as_ref().is_none_or(|(before, _)| *before < until) {
                 state.trouble = Some((until, failure.to_string()));
             }
             let is_due = |warned: Instant| now.duration_since(warned) >= WARNING_INTERVAL;
             if state.warned.is_none_or(is_due) {
                 state.warned = Some(now);
-                let Self {
-                    model, endpoint, ..
-                } = self;
+                let Self { model, endpoint, .. } = self;
                 tracing::warn!("{model} at {}: trying again: {failure}", endpoint.base_url);
             }
         }
@@ -246,15 +232,7 @@ impl Lane {
         let mut state = self.state();
         let wait = error.retry_after.filter(|wait| *wait <= patience);
         let is_paced = state.pace.refused(now, &turn.ticket, &error.limits, wait);
-        self.leave(
-            state,
-            turn.seat,
-            if is_paced {
-                Word::Nothing
-            } else {
-                Word::Refused
-            },
-        );
+        self.leave(state, turn.seat, if is_paced { Word::Nothing } else { Word::Refused });
     }
 
     /// Another error; the server may have said how its limits stand.

@@ -113,11 +113,7 @@ impl Pace {
             spilled: self.remote[i].as_ref().map(Bucket::spilled),
         });
         let drawn = self.count.draw(tokens);
-        Admit::Now(Ticket {
-            tokens,
-            drawn,
-            marks,
-        })
+        Admit::Now(Ticket { tokens, drawn, marks })
     }
 
     /// The server took the request, whatever it made of it, and said `limits`.

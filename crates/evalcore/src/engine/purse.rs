@@ -29,19 +29,13 @@ impl Purse {
     /// A purse for at most `cap` dollars, of which `spent` are gone already.
     pub fn new(cap: f64, spent: f64) -> Self {
         let budget = Budget::new(NanoDollars::at_least(cap), NanoDollars::at_most(spent));
-        Self {
-            budget: Mutex::new(budget),
-            changed: Notify::new(),
-        }
+        Self { budget: Mutex::new(budget), changed: Notify::new() }
     }
 
     /// Sets `worst_case` dollars aside if there is room for them just now.
     pub fn try_reserve(self: &Arc<Self>, worst_case: f64) -> Option<Reserved> {
         let reservation = self.budget().reserve(NanoDollars::at_most(worst_case))?;
-        Some(Reserved {
-            purse: Arc::clone(self),
-            reservation: Some(reservation),
-        })
+        Some(Reserved { purse: Arc::clone(self), reservation: Some(reservation) })
     }
 
     /// Sets `worst_case` dollars aside, once there is room for them.
@@ -60,10 +54,7 @@ impl Purse {
                 let mut budget = self.budget();
                 if let Some(reservation) = budget.reserve(worst_case) {
                     let purse = Arc::clone(self);
-                    return Ok(Reserved {
-                        purse,
-                        reservation: Some(reservation),
-                    });
+                    return Ok(Reserved { purse, reservation: Some(reservation) });
                 }
                 if budget.is_exhausted_for(worst_case) {
                     return Err(Exhausted);
@@ -133,10 +124,7 @@ mod tests {
     async fn what_is_spent_does_not_come_back() {
         let purse = Arc::new(Purse::new(1.0, 0.5));
         drop(purse.reserve(0.25).await.unwrap());
-        assert!(
-            purse.reserve(0.5).await.is_err(),
-            "a dropped reservation is spent"
-        );
+        assert!(purse.reserve(0.5).await.is_err(), "a dropped reservation is spent");
         purse.spend(0.25);
         assert!(purse.reserve(0.01).await.is_err());
     }

@@ -86,8 +86,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn at(&mut self, after: Duration, event: Event) {
-        self.events
-            .push(Reverse((self.now + after, self.bodies.len())));
+        self.events.push(Reverse((self.now + after, self.bodies.len())));
         self.bodies.push(Some(event));
     }
 
@@ -98,10 +97,7 @@ impl Run<'_> {
     /// What the mock server's `Buckets::take` does: headers, and none or the wait of a refusal.
     fn take(&mut self, tokens: u64) -> (RateLimits, Option<Option<Duration>>) {
         let now = self.now.as_secs_f64();
-        let limits = [
-            self.server.per_minute.requests,
-            self.server.per_minute.tokens,
-        ];
+        let limits = [self.server.per_minute.requests, self.server.per_minute.tokens];
         let amounts = [1.0, tokens as f64 * self.server.tokens_count];
         let mut waits = [0.0; 2];
         let mut capacity = [0.0; 2];
@@ -136,18 +132,12 @@ impl Run<'_> {
             remaining_tokens: told[1].1,
             reset_tokens: told[1].2,
         };
-        let headers = if self.server.tells {
-            headers
-        } else {
-            RateLimits::default()
-        };
+        let headers = if self.server.tells { headers } else { RateLimits::default() };
         let wait = match (is_taken, too_many) {
             (false, _) if self.server.whole_seconds => {
                 Some(Some(Duration::from_secs_f64(wait.ceil())))
             }
-            (false, _) => Some(Some(Duration::from_secs_f64(
-                (wait * 1000.0).ceil() / 1000.0,
-            ))),
+            (false, _) => Some(Some(Duration::from_secs_f64((wait * 1000.0).ceil() / 1000.0))),
             (_, true) if self.server.whole_seconds => Some(Some(Duration::from_secs(1))),
             (_, true) => Some(None),
             _ => None,
@@ -158,10 +148,7 @@ impl Run<'_> {
 
 /// Plays a run to its end: what a lane does, in the order in which it does it.
 fn play(server: &Server, setting: &Setting) -> Outcome {
-    let full = Level {
-        level: f64::INFINITY,
-        filled: 0.0,
-    };
+    let full = Level { level: f64::INFINITY, filled: 0.0 };
     let mut run = Run {
         server,
         rng: Rng::with_seed(setting.seed),
@@ -173,9 +160,8 @@ fn play(server: &Server, setting: &Setting) -> Outcome {
     };
     let mut window = Window::new(setting.concurrent, setting.concurrent);
     let mut pace = Pace::new(setting.by_hand);
-    let tokens: Vec<u64> = (0..setting.n)
-        .map(|_| run.rng.u64(setting.tokens.0..=setting.tokens.1))
-        .collect();
+    let tokens: Vec<u64> =
+        (0..setting.n).map(|_| run.rng.u64(setting.tokens.0..=setting.tokens.1)).collect();
     let mut queue: VecDeque<usize> = (0..setting.n).collect();
     let (mut outcome, mut n_left, mut next_turn) = (Outcome::default(), setting.n, None);
     run.at(Duration::ZERO, Event::Turn);
@@ -193,20 +179,13 @@ fn play(server: &Server, setting: &Setting) -> Outcome {
                     run.busy += 1;
                     run.draw(setting.latency)
                 };
-                run.at(
-                    after,
-                    Event::Answer(sample, place, ticket, headers, refusal),
-                );
+                run.at(after, Event::Answer(sample, place, ticket, headers, refusal));
             }
             Event::Answer(sample, place, ticket, headers, refusal) => {
                 if let Some(wait) = refusal {
                     outcome.n_refused += 1;
                     let explained = pace.refused(now, &ticket, &headers, wait);
-                    let word = if explained {
-                        Word::Nothing
-                    } else {
-                        Word::Refused
-                    };
+                    let word = if explained { Word::Nothing } else { Word::Refused };
                     window.leave(now, place, word);
                     let backoff = Duration::from_secs_f64(run.rng.f64() / 2.0);
                     run.at(wait.unwrap_or(backoff), Event::Again(sample));
@@ -216,14 +195,10 @@ fn play(server: &Server, setting: &Setting) -> Outcome {
                     pace.observe(&ticket, &headers);
                     pace.settle(&ticket, tokens[sample]);
                 }
-                outcome
-                    .widths
-                    .push((now.as_secs_f64(), window.width(), outcome.n_refused));
+                outcome.widths.push((now.as_secs_f64(), window.width(), outcome.n_refused));
             }
         }
-        while let Some(&sample) = queue
-            .front()
-            .filter(|_| window.has_room() && next_turn.is_none())
+        while let Some(&sample) = queue.front().filter(|_| window.has_room() && next_turn.is_none())
         {
             match pace.admit(now, tokens[sample]) {
                 Admit::Wait(wait) => {

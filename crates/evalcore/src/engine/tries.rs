@@ -56,26 +56,16 @@ impl Tries {
             return Err(failure.to_string());
         };
         let text = failure.to_string();
-        self.n_same = if text == self.last {
-            self.n_same + 1
-        } else {
-            1
-        };
+        self.n_same = if text == self.last { self.n_same + 1 } else { 1 };
         self.last = text;
         self.n_unreadable += u32::from(matches!(failure, Failure::Unreadable { .. }));
         let n_failed = self.n_failed;
         let text = &self.last;
         if self.n_unreadable >= MAX_UNREADABLE {
-            return Err(format!(
-                "{} paid answers in vain: {text}",
-                self.n_unreadable
-            ));
+            return Err(format!("{} paid answers in vain: {text}", self.n_unreadable));
         }
         if self.n_same >= MAX_SAME && is_deterministic(failure) {
-            return Err(format!(
-                "the same error {} times in a row: {text}",
-                self.n_same
-            ));
+            return Err(format!("the same error {} times in a row: {text}", self.n_same));
         }
         if n_failed > patience.max_retries {
             return Err(format!("after {n_failed} attempts: {text}"));
@@ -157,11 +147,7 @@ mod tests {
                  HTTP 429: slow",
             ),
         );
-        check(
-            &status(500, "oops", None),
-            100,
-            Err("after 100 s: HTTP 500: oops"),
-        );
+        check(&status(500, "oops", None), 100, Err("after 100 s: HTTP 500: oops"));
     }
 
     #[test]
@@ -181,10 +167,7 @@ mod tests {
             |n: u32| status(500, &format!("request {n}"), None),
             |_| status(429, "slow", None),
             |_| status(503, "loading the model", None),
-            |_| Failure::Network {
-                reason: "reset".into(),
-                sent: true,
-            },
+            |_| Failure::Network { reason: "reset".into(), sent: true },
         ] {
             let mut tries = Tries::default();
             for n in 0..7 {
@@ -198,14 +181,9 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_is_not_paid_for_time_and_again() {
         let mut tries = Tries::default();
-        let failure = Failure::Unreadable {
-            reason: "no `choices`".into(),
-        };
+        let failure = Failure::Unreadable { reason: "no `choices`".into() };
         assert!(after(&mut tries, &failure, 0).is_ok());
         let error = after(&mut tries, &failure, 0).expect_err("enough");
-        assert_eq!(
-            error,
-            "2 paid answers in vain: unreadable answer: no `choices`"
-        );
+        assert_eq!(error, "2 paid answers in vain: unreadable answer: no `choices`");
     }
 }

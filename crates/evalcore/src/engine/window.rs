@@ -99,10 +99,7 @@ impl Window {
     pub fn enter(&mut self) -> Option<Place> {
         self.has_room().then(|| {
             self.in_flight += 1;
-            Place {
-                era: self.era,
-                in_flight: self.in_flight,
-            }
+            Place { era: self.era, in_flight: self.in_flight }
         })
     }
 
@@ -130,11 +127,7 @@ impl Window {
             .is_none_or(|(era, at)| place.era >= era && now.saturating_sub(at) >= COOLDOWN);
         if is_news {
             let failed_again = self.ceiling.is_some_and(|ceiling| self.width >= ceiling);
-            self.rest = if failed_again {
-                (2 * self.rest).min(REST.1)
-            } else {
-                REST.0
-            };
+            self.rest = if failed_again { (2 * self.rest).min(REST.1) } else { REST.0 };
             self.rested = 0;
             self.step = 1;
             self.ceiling = Some(self.width);
@@ -202,11 +195,7 @@ mod tests {
             let places: Vec<Place> = std::iter::from_fn(|| window.enter()).collect();
             assert_eq!(places.len(), width as usize);
             for (i, place) in (1..).zip(places) {
-                let word = if i > limit {
-                    Word::Refused
-                } else {
-                    Word::Taken
-                };
+                let word = if i > limit { Word::Refused } else { Word::Taken };
                 window.leave(Duration::from_secs(second), place, word);
             }
             width

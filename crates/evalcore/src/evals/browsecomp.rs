@@ -53,10 +53,7 @@ pub(super) const EVAL: Eval = Eval {
     ],
     sample,
     prompt,
-    scorer: Scorer::Model {
-        prompt: grader_prompt,
-        read,
-    },
+    scorer: Scorer::Model { prompt: grader_prompt, read },
 };
 
 const QUERY: &str = "browsecomp_query";
@@ -78,11 +75,7 @@ fn prompt(prompts: &Compiled, sample: &Sample) -> Result<String> {
 fn grader_prompt(prompts: &Compiled, sample: &Sample, answer: &str) -> Result<String> {
     prompts.render(
         GRADER,
-        &[
-            ("question", &sample.input),
-            ("response", answer),
-            ("correct_answer", &sample.target),
-        ],
+        &[("question", &sample.input), ("response", answer), ("correct_answer", &sample.target)],
     )
 }
 
@@ -99,10 +92,7 @@ fn read(answer: &str, grade: &str) -> Option<Score> {
         Regex::new(r#"(?im)(?:^[ \t\r\n*_>#-]{0,8}["'`*_]{0,4}|[{,][ \t\r\n]*")reasoning["'`*_]{0,4}[ \t\r\n]*:"#)
             .expect("pattern is valid")
     });
-    let behind = REASONING
-        .find_iter(grade)
-        .last()
-        .map_or(0, |found| found.end());
+    let behind = REASONING.find_iter(grade).last().map_or(0, |found| found.end());
     let verdict = VERDICT.captures_iter(&grade[behind..]).last()?;
     Some(Score {
         verdict: match verdict[1].eq_ignore_ascii_case("yes") {
@@ -141,11 +131,7 @@ mod tests {
 
     #[track_caller]
     fn check_verdict(grade: &str, expected: Option<Verdict>) {
-        assert_eq!(
-            read("Exact Answer: x", grade).map(|score| score.verdict),
-            expected,
-            "{grade}"
-        );
+        assert_eq!(read("Exact Answer: x", grade).map(|score| score.verdict), expected, "{grade}");
     }
 
     #[test]
@@ -153,20 +139,11 @@ mod tests {
         check_verdict("correct: yes", Some(Verdict::Correct));
         check_verdict("correct: no", Some(Verdict::Incorrect));
         check_verdict("**Correct:** Yes\nconfidence: 90%", Some(Verdict::Correct));
-        check_verdict(
-            "{\"correct\": \"no\", \"confidence\": 3}",
-            Some(Verdict::Incorrect),
-        );
+        check_verdict("{\"correct\": \"no\", \"confidence\": 3}", Some(Verdict::Incorrect));
         check_verdict("correct:\n\nNo.", Some(Verdict::Incorrect));
         check_verdict("- **correct**: yes", Some(Verdict::Correct));
-        check_verdict(
-            "reasoning: same\ncorrect: yes\nconfidence: 9",
-            Some(Verdict::Correct),
-        );
-        check_verdict(
-            "{\"reasoning\":\"same\",\"correct\":\"yes\"}",
-            Some(Verdict::Correct),
-        );
+        check_verdict("reasoning: same\ncorrect: yes\nconfidence: 9", Some(Verdict::Correct));
+        check_verdict("{\"reasoning\":\"same\",\"correct\":\"yes\"}", Some(Verdict::Correct));
     }
 
     #[test]
@@ -175,19 +152,10 @@ mod tests {
             "reasoning: the response says \"correct: yes\", but it is not\ncorrect: no",
             Some(Verdict::Incorrect),
         );
-        check_verdict(
-            "extracted_final_answer: correct: yes\nreasoning: x\ncorrect - no",
-            None,
-        );
-        check_verdict(
-            "extracted_final_answer:\ncorrect: yes\nreasoning: x\ncorrect - no",
-            None,
-        );
+        check_verdict("extracted_final_answer: correct: yes\nreasoning: x\ncorrect - no", None);
+        check_verdict("extracted_final_answer:\ncorrect: yes\nreasoning: x\ncorrect - no", None);
         check_verdict("reasoning: it says correct: yes, which", None);
-        check_verdict(
-            "{\"reasoning\": \"it says \\\"correct\\\": \\\"yes\\\"\"}",
-            None,
-        );
+        check_verdict("{\"reasoning\": \"it says \\\"correct\\\": \\\"yes\\\"\"}", None);
     }
 
     #[test]
@@ -220,10 +188,7 @@ mod tests {
     #[test]
     fn the_exact_answer_is_the_rest_of_its_line() {
         let check = |answer, expected| assert_eq!(exact_answer(answer).as_deref(), expected);
-        check(
-            "Explanation: …\nExact Answer: Ada Lovelace \nConfidence: 9%",
-            Some("Ada Lovelace"),
-        );
+        check("Explanation: …\nExact Answer: Ada Lovelace \nConfidence: 9%", Some("Ada Lovelace"));
         check("**Exact Answer:** **42**", Some("42"));
         check("Exact Answer:\nConfidence: 9%", None);
         check("no answer", None);

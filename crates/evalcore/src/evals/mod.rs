@@ -76,22 +76,14 @@ mod tests {
 
     #[test]
     fn a_misspelt_eval_is_answered_with_the_nearest_name() {
-        let error = find("BrowsComp")
-            .expect_err("there is no such eval")
-            .to_string();
-        assert_eq!(
-            error,
-            "unknown eval `BrowsComp`: did you mean `browsecomp`?"
-        );
+        let error = find("BrowsComp").expect_err("there is no such eval").to_string();
+        assert_eq!(error, "unknown eval `BrowsComp`: did you mean `browsecomp`?");
     }
 
     #[test]
     fn a_name_like_no_other_is_answered_with_where_to_look() {
         let error = find("xyz").expect_err("there is no such eval").to_string();
-        assert_eq!(
-            error,
-            "unknown eval `xyz`: `submit --list-evals` shows those there are"
-        );
+        assert_eq!(error, "unknown eval `xyz`: `submit --list-evals` shows those there are");
     }
 
     #[test]

@@ -40,12 +40,7 @@ impl<T: Send + 'static> Committer<T> {
         let (queue, appends) = mpsc::channel();
         let (done, committed) = unbounded_channel();
         let thread = thread::spawn(move || work(journals, &appends, &done));
-        Self {
-            queue: Some(queue),
-            committed,
-            thread: Some(thread),
-            pending: 0,
-        }
+        Self { queue: Some(queue), committed, thread: Some(thread), pending: 0 }
     }
 
     /// Hands over whole lines for journal number `journal`.
@@ -54,11 +49,7 @@ impl<T: Send + 'static> Committer<T> {
         self.pending += 1;
         if let Some(queue) = &self.queue {
             // After a failed write the thread is gone, and `next` tells why.
-            let _ = queue.send(Append {
-                journal,
-                lines,
-                token,
-            });
+            let _ = queue.send(Append { journal, lines, token });
         }
     }
 
@@ -71,11 +62,7 @@ impl<T: Send + 'static> Committer<T> {
         if self.pending == 0 {
             std::future::pending::<()>().await;
         }
-        let token = self
-            .committed
-            .recv()
-            .await
-            .ok_or_else(|| anyhow!("journal is closed"))??;
+        let token = self.committed.recv().await.ok_or_else(|| anyhow!("journal is closed"))??;
         self.pending -= 1;
         Ok(token)
     }
@@ -115,10 +102,7 @@ fn work<T>(
             }
             if let Err(error) = file.write_all(lines).and_then(|()| file.sync_data()) {
                 let error = Err(error).with_context(|| {
-                    format!(
-                        "write journal `{}`: make room and start `run` again",
-                        path.display()
-                    )
+                    format!("write journal `{}`: make room and start `run` again", path.display())
                 });
                 let _ = done.send(error);
                 return;
@@ -139,9 +123,7 @@ mod tests {
     async fn tokens_come_back_in_order_once_their_lines_are_on_disk() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let paths = ["a", "b"].map(|name| folder.path().join(name));
-        let journals = paths
-            .clone()
-            .map(|path| (path.clone(), File::create(path).expect("file")));
+        let journals = paths.clone().map(|path| (path.clone(), File::create(path).expect("file")));
         let mut committer = Committer::start(journals.into());
         for number in 0..100 {
             committer.append(number % 2, format!("{number}\n").into_bytes(), number);
@@ -172,9 +154,6 @@ mod tests {
         let mut committer = Committer::start(vec![("j.jsonl".into(), full)]);
         committer.append(0, b"x\n".to_vec(), ());
         let error = format!("{:#}", committer.next().await.expect_err("nothing fits"));
-        assert!(
-            error.starts_with("write journal `j.jsonl`: make room"),
-            "{error}"
-        );
+        assert!(error.starts_with("write journal `j.jsonl`: make room"), "{error}");
     }
 }

@@ -46,9 +46,8 @@ pub fn open(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let length = reader
-            .read_until(b'\n', &mut line)
-            .with_context(|| format!("read {}", name()))?;
+        let length =
+            reader.read_until(b'\n', &mut line).with_context(|| format!("read {}", name()))?;
         if length == 0 {
             break;
         }
@@ -76,8 +75,7 @@ pub fn open(
     if n_cut > 0 {
         repair(&file, end, false).with_context(|| format!("repair {}", name()))?;
     }
-    file.seek(SeekFrom::Start(end))
-        .with_context(|| format!("open {}", name()))?;
+    file.seek(SeekFrom::Start(end)).with_context(|| format!("open {}", name()))?;
     if end == 0 {
         let mut line = serde_json::to_vec(&Record::Journal(header.clone())).expect("is JSON");
         line.push(b'\n');
@@ -113,17 +111,10 @@ pub fn records_at(path: &Path, offsets: &[u64]) -> Result<Vec<Record>> {
 
 fn check(found: &Header, expected: &Header) -> Result<()> {
     if found.format > FORMAT {
-        bail!(
-            "written by a newer version (format {}): update this program",
-            found.format
-        );
+        bail!("written by a newer version (format {}): update this program", found.format);
     }
     if found.task_id != expected.task_id {
-        bail!(
-            "belongs to task `{}`, not to `{}`",
-            found.task_id,
-            expected.task_id
-        );
+        bail!("belongs to task `{}`, not to `{}`", found.task_id, expected.task_id);
     }
     if found.dataset_sha256 != expected.dataset_sha256 {
         bail!(
@@ -166,11 +157,7 @@ mod tests {
                           \"at\":1.5,\"error\":\"e\"}\n";
 
     fn header() -> Header {
-        Header {
-            format: FORMAT,
-            task_id: "t".into(),
-            dataset_sha256: "d".into(),
-        }
+        Header { format: FORMAT, task_id: "t".into(), dataset_sha256: "d".into() }
     }
 
     fn journal(text: &str) -> (TempDir, PathBuf) {
@@ -218,37 +205,21 @@ mod tests {
         let error = open(&path, &header(), |_, _| Ok(())).expect_err("is refused");
         let error = format!("{error:#}");
         assert!(error.contains(expected), "{error}");
-        assert_eq!(
-            std::fs::read_to_string(path).expect("readable"),
-            text,
-            "left as it was"
-        );
+        assert_eq!(std::fs::read_to_string(path).expect("readable"), text, "left as it was");
     }
 
     #[test]
     fn a_bad_line_before_the_last_is_named() {
-        check_error(
-            &format!("{HEADER}x\n{FAILED}"),
-            "t.jsonl`, line 2: expected value",
-        );
-        check_error(
-            &format!("{HEADER}{FAILED}x\n"),
-            "t.jsonl`, line 3: expected value",
-        );
+        check_error(&format!("{HEADER}x\n{FAILED}"), "t.jsonl`, line 2: expected value");
+        check_error(&format!("{HEADER}{FAILED}x\n"), "t.jsonl`, line 3: expected value");
     }
 
     #[test]
     fn the_journal_of_another_task_is_refused() {
         let other = HEADER.replace("\"t\"", "\"other\"");
         check_error(&other, "belongs to task `other`, not to `t`");
-        check_error(
-            &HEADER.replace("\"d\"", "\"e\""),
-            "SHA-256 e, the task has d",
-        );
-        check_error(
-            &HEADER.replace("t\":1", "t\":2"),
-            "newer version (format 2)",
-        );
+        check_error(&HEADER.replace("\"d\"", "\"e\""), "SHA-256 e, the task has d");
+        check_error(&HEADER.replace("t\":1", "t\":2"), "newer version (format 2)");
         check_error(FAILED, "its header is missing");
     }
 
@@ -262,10 +233,7 @@ mod tests {
         })
         .expect("opens");
         let (records, offsets): (Vec<Record>, Vec<u64>) = seen.into_iter().unzip();
-        assert_eq!(
-            offsets,
-            [HEADER.len() as u64, (HEADER.len() + FAILED.len()) as u64]
-        );
+        assert_eq!(offsets, [HEADER.len() as u64, (HEADER.len() + FAILED.len()) as u64]);
         assert_eq!(records_at(&path, &offsets).expect("readable"), records);
     }
 }

@@ -12,10 +12,7 @@ pub const FORMAT: u32 = 1;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are replies, and there are few at a time"
-)]
+#[expect(clippy::large_enum_variant, reason = "most are replies, and there are few at a time")]
 pub enum Record {
     /// The first line.
     Journal(Header),
@@ -85,11 +82,7 @@ pub struct ReplyRecord {
 impl ReplyRecord {
     /// The part that decides what comes next.
     pub fn into_completion(self) -> Completion {
-        Completion {
-            text: self.text,
-            finish_reason: self.finish_reason,
-            refusal: self.refusal,
-        }
+        Completion { text: self.text, finish_reason: self.finish_reason, refusal: self.refusal }
     }
 }
 

@@ -47,10 +47,7 @@ mod tests {
 
     #[test]
     fn accuracy_stands_on_scored_samples_alone() {
-        let mut counts = Counts {
-            model_error: 5,
-            ..Counts::default()
-        };
+        let mut counts = Counts { model_error: 5, ..Counts::default() };
         assert_eq!(results(&counts), Map::new());
         for outcome in [
             OutcomeName::Correct,
@@ -62,10 +59,7 @@ mod tests {
         ] {
             count(&mut counts, outcome);
         }
-        assert_eq!(
-            Value::Object(results(&counts)),
-            json!({"accuracy": 0.5, "n": 4})
-        );
+        assert_eq!(Value::Object(results(&counts)), json!({"accuracy": 0.5, "n": 4}));
         assert_eq!((counts.done(), counts.errors()), (6, 5));
     }
 }

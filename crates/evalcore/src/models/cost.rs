@@ -41,11 +41,9 @@ pub fn of_request(config: &ModelConfig, messages: &[Message]) -> Option<f64> {
     /// What roles and the like add to the texts, as tokens of one byte.
     const OVERHEAD: usize = 4096;
     // Fields that could lift the limit on the output, or search unseen.
-    let is_open = OUTPUT_LIMITS
-        .iter()
-        .chain(&["plugins"])
-        .any(|name| config.extra_body.contains_key(*name))
-        || config.model.ends_with(":online");
+    let is_open =
+        OUTPUT_LIMITS.iter().chain(&["plugins"]).any(|name| config.extra_body.contains_key(*name))
+            || config.model.ends_with(":online");
     if is_open {
         return None;
     }
@@ -106,12 +104,7 @@ pub fn worst_case(
     }
     let output = max_output(config)?;
     let is_long = input > LONG_PROMPT;
-    let rates = Rates::new(
-        prices,
-        is_long,
-        tier.or(config.service_tier.as_deref()),
-        batch,
-    );
+    let rates = Rates::new(prices, is_long, tier.or(config.service_tier.as_deref()), batch);
     let dearest_input = rates.input.max(rates.cache_write).max(rates.cached_input);
     let millionths = input as f64 * dearest_input + output as f64 * rates.output;
     Some(millionths / 1e6 + searches as f64 * rates.searches / 1e3)
@@ -232,11 +225,7 @@ mod tests {
 
     /// The least that has a price.
     fn bare() -> Prices {
-        Prices {
-            input: 2.0,
-            output: 10.0,
-            ..Prices::default()
-        }
+        Prices { input: 2.0, output: 10.0, ..Prices::default() }
     }
 
     fn tokens(input: u64, cached: u64, written: u64, output: u64, searches: u64) -> Tokens {
@@ -302,13 +291,7 @@ mod tests {
     #[test]
     fn tiers_that_are_standard_or_unknown_cost_the_standard_price() {
         for tier in ["default", "auto", "scale", "something new"] {
-            check(
-                &prices(),
-                tokens(1_000, 0, 0, 500, 0),
-                Some(tier),
-                false,
-                0.007,
-            );
+            check(&prices(), tokens(1_000, 0, 0, 500, 0), Some(tier), false, 0.007);
         }
     }
 
@@ -335,13 +318,7 @@ mod tests {
     #[test]
     fn models_that_cost_nothing_cost_nothing_on_any_tier() {
         let free = Prices::default();
-        check(
-            &free,
-            tokens(9_000, 10, 0, 9, 0),
-            Some("priority"),
-            true,
-            0.0,
-        );
+        check(&free, tokens(9_000, 10, 0, 9, 0), Some("priority"), true, 0.0);
     }
 
     #[track_caller]
@@ -361,11 +338,7 @@ mod tests {
         let limits = json!({"max_tokens": 2048, "max_output_tokens": 128_000});
         check_worst(limits, 1_000, Some(0.022_98));
         // 1,000 x 2.5 + 128,000 x 10
-        check_worst(
-            json!({"max_output_tokens": 128_000}),
-            1_000,
-            Some(1.282_500),
-        );
+        check_worst(json!({"max_output_tokens": 128_000}), 1_000, Some(1.282_500));
         let more = json!({"max_tokens": 900_000, "max_output_tokens": 128_000});
         check_worst(more, 1_000, Some(1.282_500));
         // 300,000 x 5 + 100 x 15
@@ -397,11 +370,7 @@ mod tests {
     fn without_a_bound_there_is_no_worst_case() {
         let tool = |kind: &str| json!([{"type": kind}]);
         check_worst(json!({}), 10, None);
-        check_worst(
-            json!({"max_tokens": 1, "extra_body": {"n": "many"}}),
-            10,
-            None,
-        );
+        check_worst(json!({"max_tokens": 1, "extra_body": {"n": "many"}}), 10, None);
         let search = json!({"max_tokens": 1, "max_input_tokens": 9, "tools": tool("web_search")});
         check_worst(search, 10, None);
         let context = json!({"max_tokens": 1, "tools": tool("web_search_preview"),
@@ -409,17 +378,9 @@ mod tests {
         check_worst(context, 10, None);
         let code = json!({"max_tokens": 1, "tools": tool("code_interpreter")});
         check_worst(code, 10, None);
-        check_worst(
-            json!({"max_tokens": 1, "model": "gpt-5-search-api"}),
-            10,
-            None,
-        );
+        check_worst(json!({"max_tokens": 1, "model": "gpt-5-search-api"}), 10, None);
         let options = json!({"max_tokens": 1, "extra_body": {"web_search_options": {}}});
         check_worst(options, 10, None);
-        check_worst(
-            json!({"max_tokens": 1, "tools": tool("function")}),
-            0,
-            Some(0.00001),
-        );
+        check_worst(json!({"max_tokens": 1, "tools": tool("function")}), 0, Some(0.00001));
     }
 }

@@ -133,19 +133,10 @@ impl File {
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self> {
         let mut file: Self = toml::from_str(text).map_err(|error| {
             // The error's own `Display` quotes the line, which may hold a key.
-            located(
-                path,
-                text,
-                error.span().map(|span| span.start),
-                error.message(),
-            )
+            located(path, text, error.span().map(|span| span.start), error.message())
         })?;
         let as_of = file.as_of;
-        for prices in file
-            .models
-            .values_mut()
-            .filter_map(|entry| entry.prices.as_mut())
-        {
+        for prices in file.models.values_mut().filter_map(|entry| entry.prices.as_mut()) {
             prices.as_of = prices.as_of.or(as_of);
         }
         Ok(file)
@@ -164,11 +155,7 @@ pub(super) fn located(
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
         format!(" line {line}, column {column}:")
     });
-    anyhow!(
-        "models file `{}`:{} {mistake}",
-        path.display(),
-        place.unwrap_or_default()
-    )
+    anyhow!("models file `{}`:{} {mistake}", path.display(), place.unwrap_or_default())
 }
 
 impl Entry {
@@ -307,9 +294,7 @@ fn headers<'de, D: Deserializer<'de>>(
         let is_secret = matches!(
             name.as_str(),
             "authorization" | "proxy-authorization" | "cookie" | "api-key" | "x-api-key"
-        ) || ["sk-", "Bearer "]
-            .iter()
-            .any(|start| value.starts_with(start));
+        ) || ["sk-", "Bearer "].iter().any(|start| value.starts_with(start));
         if is_secret {
             return Err(D::Error::custom(format!(
                 "header `{name}` would write a key into task files: name the variable that holds \
@@ -332,17 +317,13 @@ fn temperature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>
     let temperature = f64::deserialize(deserializer)?;
     match (0.0..=2.0).contains(&temperature) {
         true => Ok(Some(temperature)),
-        false => Err(D::Error::custom(format!(
-            "temperature {temperature} is not from 0 to 2"
-        ))),
+        false => Err(D::Error::custom(format!("temperature {temperature} is not from 0 to 2"))),
     }
 }
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match u32::deserialize(deserializer)? {
-        0 => Err(D::Error::custom(
-            "0 tokens are none: leave the limit out, or raise it",
-        )),
+        0 => Err(D::Error::custom("0 tokens are none: leave the limit out, or raise it")),
         number => Ok(Some(number)),
     }
 }
@@ -379,10 +360,7 @@ mod tests {
     fn check_mistake(text: &str, expected: &str) {
         let error = File::parse(text, Path::new("m.toml")).expect_err("has a mistake");
         let error = format!("{error:#}");
-        assert!(
-            error.starts_with(&format!("models file `m.toml`: {expected}")),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("models file `m.toml`: {expected}")), "{error}");
         assert!(!error.contains("sk-"), "{error}");
     }
 
@@ -392,48 +370,30 @@ mod tests {
             "[models.a]\ntemprature = 1\n",
             "line 2, column 1: unknown field `temprature`",
         );
-        check_mistake(
-            "[models.a]\n\nmax_tokens = \"9\"\n",
-            "line 3, column 14: invalid type",
-        );
+        check_mistake("[models.a]\n\nmax_tokens = \"9\"\n", "line 3, column 14: invalid type");
         check_mistake("[models.a]\nmodel = 'é' x\n", "line 2, column 13: ");
-        check_mistake(
-            "[models.a]\napi = \"soap\"\n",
-            "line 2, column 7: unknown variant `soap`",
-        );
+        check_mistake("[models.a]\napi = \"soap\"\n", "line 2, column 7: unknown variant `soap`");
         check_mistake("[modles.a]\n", "line 1, column 2: unknown field `modles`");
         check_mistake(
             "[models.a]\nprices = { input = 1, ouput = 2 }\n",
             "line 2, column 23: unknown field `ouput`",
         );
-        check_mistake(
-            "[models.a]\nprices = { input = 1 }\n",
-            "line 2, column 10: missing field",
-        );
+        check_mistake("[models.a]\nprices = { input = 1 }\n", "line 2, column 10: missing field");
     }
 
     #[test]
     fn values_that_cannot_be_are_refused() {
         let model = |line: &str| format!("[models.a]\n{line}\n");
-        check_mistake(
-            &model("temperature = 2.5"),
-            "line 2, column 15: temperature 2.5 is not",
-        );
+        check_mistake(&model("temperature = 2.5"), "line 2, column 15: temperature 2.5 is not");
         check_mistake(&model("max_tokens = 0"), "line 2, column 14: 0 tokens");
         check_mistake(&model("max_tokens = -1"), "line 2, column 14: ");
         check_mistake(&model("shutdown = \"soon\""), "line 2, column 12: no day");
-        check_mistake(
-            &model("base_url = \"host\""),
-            "line 2, column 12: base URL: relative URL",
-        );
+        check_mistake(&model("base_url = \"host\""), "line 2, column 12: base URL: relative URL");
         check_mistake(
             &model("prices = { input = -1, output = 2 }"),
             "line 2, column 20: -1 is no price",
         );
-        check_mistake(
-            &model("headers = { \"a b\" = \"1\" }"),
-            "line 2, column 11: header `a b`",
-        );
+        check_mistake(&model("headers = { \"a b\" = \"1\" }"), "line 2, column 11: header `a b`");
     }
 
     #[test]
@@ -445,10 +405,7 @@ mod tests {
             &model("key_variable = \"AIza sk-123\""),
             "line 2, column 16: `key_variable` is no name",
         );
-        check_mistake(
-            &model("api_key = \"sk-123\""),
-            "line 2, column 1: unknown field `api_key`",
-        );
+        check_mistake(&model("api_key = \"sk-123\""), "line 2, column 1: unknown field `api_key`");
         for header in ["Authorization", "x-api-key", "Api-Key", "X-Other"] {
             let headers = format!("headers = {{ {header} = \"sk-123\" }}");
             check_mistake(&model(&headers), "line 2, column 11: header `");
@@ -461,13 +418,7 @@ mod tests {
             [models.b]\nprices = { as_of = \"2025-01-02\", input = 0, output = 0 }\n";
         let file = File::parse(text, Path::new("m.toml")).expect("no mistake");
         let prices = |name: &str| file.models[name].prices().expect("has prices");
-        assert_eq!(
-            (prices("a").as_of.as_str(), prices("a").output),
-            ("2026-01-02", 2.5)
-        );
-        assert_eq!(
-            (prices("b").as_of.as_str(), prices("b").output),
-            ("2025-01-02", 0.0)
-        );
+        assert_eq!((prices("a").as_of.as_str(), prices("a").output), ("2026-01-02", 2.5));
+        assert_eq!((prices("b").as_of.as_str(), prices("b").output), ("2025-01-02", 0.0));
     }
 }

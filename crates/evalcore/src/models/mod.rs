@@ -28,18 +28,13 @@ pub fn is_mock(model: &str) -> bool {
 /// A name that a request can carry.
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > 256 || name.chars().any(|c| c.is_control() || c == ' ') {
-        bail!(
-            "model name `{}` is empty, too long or holds blanks",
-            name.escape_debug()
-        );
+        bail!("model name `{}` is empty, too long or holds blanks", name.escape_debug());
     }
     Ok(())
 }
 
 fn check_mock(name: &str) -> Result<()> {
-    let percent = name
-        .strip_prefix("mock/p")
-        .and_then(|percent| percent.parse::<u8>().ok());
+    let percent = name.strip_prefix("mock/p").and_then(|percent| percent.parse::<u8>().ok());
     if name != MOCK_GRADER && percent.is_none_or(|percent| percent > 100) {
         bail!("no mock model `{name}`: there are `mock/p0` to `mock/p100` and `mock/grader`");
     }
@@ -103,10 +98,7 @@ mod tests {
     #[test]
     fn a_base_url_is_kept_without_its_final_slash() {
         check_url("http://localhost:8000/v1/", Ok("http://localhost:8000/v1"));
-        check_url(
-            "https://openrouter.ai/api/v1",
-            Ok("https://openrouter.ai/api/v1"),
-        );
+        check_url("https://openrouter.ai/api/v1", Ok("https://openrouter.ai/api/v1"));
     }
 
     #[test]
@@ -120,9 +112,7 @@ mod tests {
 
     #[test]
     fn a_password_in_a_base_url_is_refused_without_repeating_it() {
-        let error = base_url("https://me:hunter2@x/v1")
-            .expect_err("has a password")
-            .to_string();
+        let error = base_url("https://me:hunter2@x/v1").expect_err("has a password").to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

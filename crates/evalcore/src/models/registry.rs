@@ -94,11 +94,7 @@ impl Registry {
     /// and column.
     pub fn with_file(path: &Path) -> Result<Self> {
         let (text, user) = file::read(path)?;
-        let registry = Self {
-            user,
-            path: Some(path.to_owned()),
-            ..Self::embedded()
-        };
+        let registry = Self { user, path: Some(path.to_owned()), ..Self::embedded() };
         for (name, entry) in &registry.user.models {
             registry.check_entry(name, entry, &text, path)?;
         }
@@ -154,17 +150,11 @@ impl Registry {
     ///
     /// As [`Registry::config`], and for a base URL that is none.
     pub fn config_with(&self, name: &str, settings: &Settings) -> Result<ModelConfig> {
-        let Found {
-            model,
-            mut user,
-            mut built_in,
-        } = self.find(name)?;
+        let Found { model, mut user, mut built_in } = self.find(name)?;
         let named = user.server.as_ref().or(built_in.server.as_ref());
         let mut server = named.and_then(|named| self.server(named.get_ref()));
         let own_url = user.base_url.as_ref().or(built_in.base_url.as_ref());
-        let own_url = own_url
-            .or(server.and_then(|server| server.base_url.as_ref()))
-            .cloned();
+        let own_url = own_url.or(server.and_then(|server| server.base_url.as_ref())).cloned();
         let url = match settings.base_url.as_deref().map(base_url).transpose()? {
             Some(url) if own_url.as_ref().is_some_and(|own| *own != url) => {
                 (user, built_in) = (user.without_endpoint(), built_in.without_endpoint());
@@ -186,14 +176,9 @@ impl Registry {
             apis if apis.contains(&usual_api) => usual_api,
             [first, ..] => *first,
         });
-        let token_limit_field = user
-            .token_limit_field
-            .or(server.token_limit_field)
-            .or(built_in.token_limit_field);
-        let system_role = user
-            .system_role
-            .take()
-            .or_else(|| server.system_role.clone());
+        let token_limit_field =
+            user.token_limit_field.or(server.token_limit_field).or(built_in.token_limit_field);
+        let system_role = user.system_role.take().or_else(|| server.system_role.clone());
         let has_own_prices = user.prices().is_some();
         let entry = user.over(built_in);
         let tools = entry.tools.clone().unwrap_or_default();
@@ -240,10 +225,7 @@ impl Registry {
         model: &str,
         base_url: Option<&str>,
     ) -> Result<ModelConfig> {
-        let settings = Settings {
-            base_url: base_url.map(str::to_owned),
-            ..Settings::default()
-        };
+        let settings = Settings { base_url: base_url.map(str::to_owned), ..Settings::default() };
         let name = grader_name(named, model);
         let mut config = self.config_with(name, &settings).context("grader")?;
         if named.is_none() && name == GRADER {
@@ -298,11 +280,7 @@ impl Registry {
             return self.find(plain)?.searching(name);
         }
         let (user, built_in) = self.facts(name);
-        Ok(Found {
-            model: name.to_owned(),
-            user,
-            built_in,
-        })
+        Ok(Found { model: name.to_owned(), user, built_in })
     }
 
     /// What the two files say of a listed name, its `model` always set; none also for a name that is
@@ -317,10 +295,7 @@ impl Registry {
         };
         let (below, built_in) = match entry.like.as_ref().map(|like| like.get_ref()) {
             Some(like) => self.layers_within(like, depth.checked_sub(1)?)?,
-            None => (
-                Entry::default(),
-                self.built_in_entry(name).unwrap_or_default(),
-            ),
+            None => (Entry::default(), self.built_in_entry(name).unwrap_or_default()),
         };
         let mut user = entry.clone().over(below);
         if user.model.is_none() && built_in.model.is_none() {
@@ -342,9 +317,7 @@ impl Registry {
     /// What is so of the model that requests call `model`, or of the one that it is a dated snapshot
     /// of.
     fn facts(&self, model: &str) -> (Entry, Entry) {
-        let layers = self
-            .layers(model)
-            .or_else(|| self.layers(without_date(model)?));
+        let layers = self.layers(model).or_else(|| self.layers(without_date(model)?));
         let (user, built_in) = layers.unwrap_or_default();
         (user.facts(), built_in.facts())
     }
@@ -357,17 +330,10 @@ impl Registry {
     /// The server whose host, and port if it names one, is this URL's.
     pub(super) fn recognise(&self, url: &str) -> Option<&Server> {
         let (host, port) = host_of(url)?;
-        let servers = self
-            .user
-            .servers
-            .values()
-            .chain(self.built_in.servers.values());
-        servers.into_iter().find(|server| {
-            server
-                .hosts
-                .iter()
-                .any(|pattern| matches(pattern, &host, port))
-        })
+        let servers = self.user.servers.values().chain(self.built_in.servers.values());
+        servers
+            .into_iter()
+            .find(|server| server.hosts.iter().any(|pattern| matches(pattern, &host, port)))
     }
 }
 
@@ -395,13 +361,10 @@ fn without_date(model: &str) -> Option<&str> {
     let ends = [("-dddd-dd-dd", 11), ("-dddddddd", 9), ("-dddd", 5)];
     ends.iter().find_map(|(form, length)| {
         let (name, date) = model.split_at_checked(model.len().checked_sub(*length)?)?;
-        let fits = date
-            .chars()
-            .zip(form.chars())
-            .all(|(found, form)| match form {
-                'd' => found.is_ascii_digit(),
-                _ => found == form,
-            });
+        let fits = date.chars().zip(form.chars()).all(|(found, form)| match form {
+            'd' => found.is_ascii_digit(),
+            _ => found == form,
+        });
         (fits && !name.is_empty()).then_some(name)
     })
 }

@@ -8,11 +8,8 @@ use super::server::host_of;
 use crate::task::{Api, ModelConfig};
 
 /// Where models are asked whose ends the embedded file knows.
-const MAKERS: [&str; 3] = [
-    "api.openai.com",
-    "api.anthropic.com",
-    "generativelanguage.googleapis.com",
-];
+const MAKERS: [&str; 3] =
+    ["api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com"];
 
 /// Days before a model's end that a user should know of it.
 const SHUTDOWN_NOTICE: i64 = 30;
@@ -43,32 +40,21 @@ impl Registry {
                 "model `{name}` refuses {what}: requests with temperature {temperature} will fail"
             ));
         }
-        let searches = config
-            .tools
-            .iter()
-            .any(|tool| kind(tool).starts_with("web_search"));
+        let searches = config.tools.iter().any(|tool| kind(tool).starts_with("web_search"));
         if searches && effort == Some("minimal") {
-            warnings.push(format!(
-                "model `{name}` cannot search with the reasoning effort `minimal`"
-            ));
+            warnings
+                .push(format!("model `{name}` cannot search with the reasoning effort `minimal`"));
         }
         if config.background && config.api != Api::Responses {
-            warnings.push(format!(
-                "model `{name}`: only Responses has a background mode"
-            ));
+            warnings.push(format!("model `{name}`: only Responses has a background mode"));
         }
-        let server = config
-            .base_url
-            .as_deref()
-            .and_then(|url| self.recognise(url));
+        let server = config.base_url.as_deref().and_then(|url| self.recognise(url));
         if let Some(server) = server
             && !server.apis.is_empty()
             && !server.apis.contains(&config.api)
         {
             let api = api_name(config.api);
-            warnings.push(format!(
-                "model `{name}`: its server is not known to have {api}"
-            ));
+            warnings.push(format!("model `{name}`: its server is not known to have {api}"));
         }
         warnings.extend(entry.note.map(|note| format!("model `{name}`: {note}")));
         warnings
@@ -82,22 +68,15 @@ fn end(name: &str, found: &Found, base_url: Option<&str>, today: NaiveDate) -> O
         host_of(url).is_some_and(|(host, _)| MAKERS.iter().any(|maker| host.ends_with(maker)))
     });
     let entry = found.entry();
-    let day = entry
-        .shutdown
-        .filter(|_| is_makers || found.user.shutdown.is_some())?;
+    let day = entry.shutdown.filter(|_| is_makers || found.user.shutdown.is_some())?;
     let left = day.0.signed_duration_since(today).num_days();
     let ends = match left {
         ..0 => "ended",
         0..=SHUTDOWN_NOTICE => "ends",
         _ => return None,
     };
-    let instead = entry
-        .replacement
-        .map(|next| format!(": its successor is `{next}`"));
-    Some(format!(
-        "model `{name}` {ends} on {day}{}",
-        instead.unwrap_or_default()
-    ))
+    let instead = entry.replacement.map(|next| format!(": its successor is `{next}`"));
+    Some(format!("model `{name}` {ends} on {day}{}", instead.unwrap_or_default()))
 }
 
 fn api_name(api: Api) -> &'static str {

@@ -16,15 +16,11 @@ pub(super) fn warnings(
     registry: &Registry,
     today: NaiveDate,
 ) -> IndexSet<String> {
-    let models = pairs
-        .iter()
-        .flat_map(|pair| registry.warnings(&pair.name, &pair.model, today));
+    let models = pairs.iter().flat_map(|pair| registry.warnings(&pair.name, &pair.model, today));
     let graders = pairs.iter().flat_map(|pair| {
         let name = models::grader_name(wish.grader.as_deref(), &pair.name);
         let warnings = registry.warnings(name, &pair.grader, today);
-        warnings
-            .into_iter()
-            .map(|warning| format!("grader: {warning}"))
+        warnings.into_iter().map(|warning| format!("grader: {warning}"))
     });
     let here = pairs.iter().flat_map(|pair| {
         let configs = [&pair.model, &pair.grader];

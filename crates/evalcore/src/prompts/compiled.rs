@@ -55,19 +55,14 @@ fn add(environment: &mut Environment<'static>, spec: &TemplateSpec, text: &str) 
     let template = environment.get_template(spec.name)?;
     let used = template.undeclared_variables(false);
     let known = spec.variables.join("`, `");
-    if let Some(unknown) = used
-        .iter()
-        .find(|name| !spec.variables.contains(&name.as_str()))
-    {
+    if let Some(unknown) = used.iter().find(|name| !spec.variables.contains(&name.as_str())) {
         bail!("unknown variable `{unknown}`, it may use `{known}`");
     }
     if let Some(missing) = spec.variables.iter().find(|name| !used.contains(**name)) {
         bail!("variable `{missing}` is not used, add `{{{{ {missing} }}}}`");
     }
     // Unknown filters and functions show only when a template is rendered.
-    template.render(Value::from_pairs(
-        spec.variables.iter().map(|name| (*name, "x")),
-    ))?;
+    template.render(Value::from_pairs(spec.variables.iter().map(|name| (*name, "x"))))?;
     Ok(())
 }
 
@@ -80,9 +75,7 @@ impl Compiled {
     pub fn render(&self, name: &str, variables: &[(&str, &str)]) -> Result<String> {
         let variables = Value::from_pairs(variables.iter().copied());
         let template = self.environment.get_template(name)?;
-        template
-            .render(variables)
-            .with_context(|| format!("template `{name}`"))
+        template.render(variables).with_context(|| format!("template `{name}`"))
     }
 }
 
@@ -92,48 +85,26 @@ mod tests {
     use super::*;
 
     fn prompts(text: &str) -> Prompts {
-        let templates = [(QUERY.name.to_owned(), text.to_owned())]
-            .into_iter()
-            .collect();
-        Prompts {
-            source: "test".to_owned(),
-            sha256: templates_sha256(&templates),
-            templates,
-        }
+        let templates = [(QUERY.name.to_owned(), text.to_owned())].into_iter().collect();
+        Prompts { source: "test".to_owned(), sha256: templates_sha256(&templates), templates }
     }
 
     #[track_caller]
     fn check(text: &str, question: &str, rendered: &str) {
         let compiled = prompts(text).compile(&[QUERY]).unwrap();
-        assert_eq!(
-            compiled
-                .render(QUERY.name, &[("question", question)])
-                .unwrap(),
-            rendered
-        );
+        assert_eq!(compiled.render(QUERY.name, &[("question", question)]).unwrap(), rendered);
     }
 
     #[test]
     fn values_and_newlines_are_kept_as_they_are() {
-        check(
-            "{{ question }}\n\n",
-            "a <b> & {{ c }}\n",
-            "a <b> & {{ c }}\n\n\n",
-        );
-        check(
-            "{% if question == '1' %}one{% else %}{{ question }}{% endif %}",
-            "2",
-            "2",
-        );
+        check("{{ question }}\n\n", "a <b> & {{ c }}\n", "a <b> & {{ c }}\n\n\n");
+        check("{% if question == '1' %}one{% else %}{{ question }}{% endif %}", "2", "2");
     }
 
     #[track_caller]
     fn check_refused(text: &str, part: &str) {
         let error = format!("{:#}", prompts(text).compile(&[QUERY]).err().unwrap());
-        assert!(
-            error.contains(part) && error.contains("`browsecomp_query`"),
-            "{error}"
-        );
+        assert!(error.contains(part) && error.contains("`browsecomp_query`"), "{error}");
     }
 
     #[test]
@@ -152,20 +123,9 @@ mod tests {
         let mut edited = prompts("{{ question }}");
         edited.templates[0].push('!');
         let error = edited.compile(&[QUERY]).err().unwrap().to_string();
-        assert!(
-            error.contains("edited") && error.contains(&edited.sha256),
-            "{error}"
-        );
-        let error = prompts("{{ question }}")
-            .compile(&[QUERY, GRADER])
-            .err()
-            .unwrap();
-        assert!(
-            error
-                .to_string()
-                .contains("no template `browsecomp_grader`"),
-            "{error}"
-        );
+        assert!(error.contains("edited") && error.contains(&edited.sha256), "{error}");
+        let error = prompts("{{ question }}").compile(&[QUERY, GRADER]).err().unwrap();
+        assert!(error.to_string().contains("no template `browsecomp_grader`"), "{error}");
     }
 
     #[test]

@@ -23,9 +23,7 @@ pub(super) fn template_of(text: &str, rename: &[(&str, &str)]) -> Result<String>
             template.push('}');
             rest = behind;
         } else if let Some(field) = rest.strip_prefix('{') {
-            let (field, behind) = field
-                .split_once('}')
-                .context("a field `{…` is not closed")?;
+            let (field, behind) = field.split_once('}').context("a field `{…` is not closed")?;
             let Some((_, variable)) = rename.iter().find(|(name, _)| *name == field) else {
                 bail!("field `{{{field}}}` is not one of this template's");
             };
@@ -57,10 +55,7 @@ mod tests {
     fn rendering_gives_what_format_gives() {
         check("Ask {Name}:  \n\n", "Ask V{x}:  \n\n");
         check("{{{Name}}}", "{V{x}}");
-        check(
-            "{{{{ x }}}} {{% if %}} {{# y #}} {{",
-            "{{ x }} {% if %} {# y #} {",
-        );
+        check("{{{{ x }}}} {{% if %}} {{# y #}} {{", "{{ x }} {% if %} {# y #} {");
         check("a\\n\\{{ -%}} \r\n{Name}{Name}", "a\\n\\{ -%} \r\nV{x}V{x}");
         check("}}{{", "}{");
         check("", "");
@@ -68,9 +63,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(text: &str, part: &str) {
-        let error = template_of(text, &[("Name", "name")])
-            .unwrap_err()
-            .to_string();
+        let error = template_of(text, &[("Name", "name")]).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
 

@@ -31,9 +31,7 @@ impl Prompts {
             None => Self::new("built-in".to_owned(), specs, |_| Ok(None))?,
             Some(dir) => Self::from_dir(specs, dir)?,
         };
-        prompts
-            .compile(specs)
-            .with_context(|| format!("prompts `{}`", prompts.source))?;
+        prompts.compile(specs).with_context(|| format!("prompts `{}`", prompts.source))?;
         Ok(prompts)
     }
 
@@ -66,10 +64,7 @@ impl Prompts {
             Some((_, near)) => format!("did you mean `{near}.jinja`?"),
             None => format!("there are `{}`", known.join("`, `")),
         };
-        bail!(
-            "prompts `{}`: no template is named as `{name}.jinja`: {remedy}",
-            dir.display()
-        )
+        bail!("prompts `{}`: no template is named as `{name}.jinja`: {remedy}", dir.display())
     }
 
     fn from_dir(specs: &[TemplateSpec], dir: &Path) -> Result<Self> {
@@ -82,11 +77,8 @@ impl Prompts {
             );
         }
         let file = |spec: &TemplateSpec| dir.join(format!("{}.jinja", spec.name));
-        let replaced: Vec<&str> = specs
-            .iter()
-            .filter(|spec| file(spec).is_file())
-            .map(|spec| spec.name)
-            .collect();
+        let replaced: Vec<&str> =
+            specs.iter().filter(|spec| file(spec).is_file()).map(|spec| spec.name).collect();
         if !replaced.is_empty() {
             let source = match replaced.len() == specs.len() {
                 true => shown.to_string(),
@@ -98,15 +90,12 @@ impl Prompts {
         if references().any(|reference| dir.join(reference.file).is_file()) {
             let source = format!("simple-evals: {shown}");
             return Self::new(source, specs, |spec| {
-                spec.reference
-                    .map(|it| read_reference(&dir, &it))
-                    .transpose()
+                spec.reference.map(|it| read_reference(&dir, &it)).transpose()
             });
         }
         let templates = specs.iter().map(|spec| format!("`{}.jinja`", spec.name));
-        let sought: Vec<String> = templates
-            .chain(references().map(|it| format!("`{}`", it.file)))
-            .collect();
+        let sought: Vec<String> =
+            templates.chain(references().map(|it| format!("`{}`", it.file))).collect();
         bail!(
             "prompts `{shown}`: found neither templates nor a checkout of openai/simple-evals; looked for {}",
             sought.join(", ")
@@ -124,11 +113,7 @@ impl Prompts {
             let text = text(spec)?.unwrap_or_else(|| without_final_newline(spec.text));
             templates.insert(spec.name.to_owned(), text);
         }
-        Ok(Self {
-            source,
-            sha256: templates_sha256(&templates),
-            templates,
-        })
+        Ok(Self { source, sha256: templates_sha256(&templates), templates })
     }
 }
 
@@ -148,16 +133,12 @@ fn read_template(path: &PathBuf) -> Result<Option<String>> {
     }
     let text =
         fs::read_to_string(path).with_context(|| format!("read template `{}`", path.display()))?;
-    Ok(Some(without_final_newline(
-        text.strip_prefix('\u{feff}').unwrap_or(&text),
-    )))
+    Ok(Some(without_final_newline(text.strip_prefix('\u{feff}').unwrap_or(&text))))
 }
 
 fn without_final_newline(text: &str) -> String {
-    let text = text
-        .strip_suffix('\n')
-        .map(|text| text.strip_suffix('\r').unwrap_or(text))
-        .unwrap_or(text);
+    let text =
+        text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).unwrap_or(text);
     text.to_owned()
 }
 
@@ -208,10 +189,7 @@ mod tests {
         variables: &["question"],
         reference: None,
     };
-    const GRADE: TemplateSpec = TemplateSpec {
-        name: "grade",
-        ..ASK
-    };
+    const GRADE: TemplateSpec = TemplateSpec { name: "grade", ..ASK };
 
     /// A folder with these files.
     fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -228,21 +206,12 @@ mod tests {
 
     #[test]
     fn files_replace_built_in_texts_one_by_one() {
-        let files = folder(&[
-            ("ask.jinja", "\u{feff}Q {{ question }}\n\n"),
-            ("other.jinja", ""),
-        ]);
+        let files = folder(&[("ask.jinja", "\u{feff}Q {{ question }}\n\n"), ("other.jinja", "")]);
         let prompts = Prompts::load(&[ASK, GRADE], Some(files.path())).unwrap();
-        assert_eq!(
-            texts(&prompts),
-            ["Q {{ question }}\n", "Built in: {{ question }}"]
-        );
+        assert_eq!(texts(&prompts), ["Q {{ question }}\n", "Built in: {{ question }}"]);
         let shown = files.path().display().to_string();
         assert_eq!(prompts.source, format!("{shown} (ask, the rest built-in)"));
-        assert_eq!(
-            Prompts::load(&[ASK], Some(files.path())).unwrap().source,
-            shown
-        );
+        assert_eq!(Prompts::load(&[ASK], Some(files.path())).unwrap().source, shown);
     }
 
     #[test]
@@ -263,10 +232,7 @@ mod tests {
         check("other_query.jinja", None);
         check(".other.jinja", None);
         check("grad.jinja", Some("did you mean `grade.jinja`?"));
-        check(
-            "Other_Query.jinja",
-            Some("did you mean `other_query.jinja`?"),
-        );
+        check("Other_Query.jinja", Some("did you mean `other_query.jinja`?"));
         check("xyz.jinja", Some("there are `ask`, `grade`, `other_query`"));
         Prompts::check_names(Path::new("/nowhere"), &known).unwrap();
     }
@@ -276,14 +242,8 @@ mod tests {
         let built_in = Prompts::load(&[ASK, GRADE], None).unwrap();
         assert_eq!(built_in.source, "built-in");
         let text = "Built in: {{ question }}";
-        assert_eq!(
-            built_in.sha256,
-            sha256(&format!(r#"{{"ask":"{text}","grade":"{text}"}}"#))
-        );
-        assert_eq!(
-            built_in.sha256,
-            Prompts::load(&[GRADE, ASK], None).unwrap().sha256
-        );
+        assert_eq!(built_in.sha256, sha256(&format!(r#"{{"ask":"{text}","grade":"{text}"}}"#)));
+        assert_eq!(built_in.sha256, Prompts::load(&[GRADE, ASK], None).unwrap().sha256);
         assert_ne!(built_in.sha256, Prompts::load(&[ASK], None).unwrap().sha256);
     }
 
@@ -293,16 +253,8 @@ mod tests {
     fn referring(constant: &'static str, text: &str) -> TemplateSpec {
         let sha256 = sha256(text)[..24].to_owned().leak();
         let rename = &[("Q", "question")];
-        let reference = Reference {
-            file: "ask_eval.py",
-            constant,
-            sha256,
-            rename,
-        };
-        TemplateSpec {
-            reference: Some(reference),
-            ..ASK
-        }
+        let reference = Reference { file: "ask_eval.py", constant, sha256, rename };
+        TemplateSpec { reference: Some(reference), ..ASK }
     }
 
     #[test]
@@ -310,19 +262,10 @@ mod tests {
         let files = folder(&[("ask_eval.py", PYTHON)]);
         let specs = [referring("ASK", "Ask {Q} {{\"a\": 1}}"), GRADE];
         let prompts = Prompts::load(&specs, Some(files.path())).unwrap();
-        assert_eq!(
-            prompts.source,
-            format!("simple-evals: {}", files.path().display())
-        );
+        assert_eq!(prompts.source, format!("simple-evals: {}", files.path().display()));
         let compiled = prompts.compile(&specs).unwrap();
-        assert_eq!(
-            compiled.render("ask", &[("question", "why?")]).unwrap(),
-            "Ask why? {\"a\": 1}"
-        );
-        assert_eq!(
-            compiled.render("grade", &[("question", "?")]).unwrap(),
-            "Built in: ?"
-        );
+        assert_eq!(compiled.render("ask", &[("question", "why?")]).unwrap(), "Ask why? {\"a\": 1}");
+        assert_eq!(compiled.render("grade", &[("question", "?")]).unwrap(), "Built in: ?");
         let prompts = Prompts::load(&[referring("BY[en]", "In {Q}")], Some(files.path())).unwrap();
         assert_eq!(texts(&prompts), ["In {{ question }}"]);
     }
@@ -349,17 +292,9 @@ mod tests {
         let found = &sha256("Ask {Q} {{\"a\": 1}}")[..24];
         let expected = &sha256("another text")[..24];
         let spec = referring("ASK", "another text");
-        check_refused(
-            spec,
-            files.path(),
-            &[found, expected, "commit ee3b031", "`ASK`"],
-        );
+        check_refused(spec, files.path(), &[found, expected, "commit ee3b031", "`ASK`"]);
         check_refused(referring("OLD", ""), files.path(), &["no such constant"]);
-        check_refused(
-            referring("BY[fr]", ""),
-            files.path(),
-            &["has no entry `fr`"],
-        );
+        check_refused(referring("BY[fr]", ""), files.path(), &["has no entry `fr`"]);
         check_refused(referring("BY", ""), files.path(), &["another kind"]);
     }
 }

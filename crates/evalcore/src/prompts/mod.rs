@@ -88,11 +88,8 @@ mod tests {
         }),
     };
 
-    const VALUES: [(&str, &str); 3] = [
-        ("question", "Q?"),
-        ("response", "R"),
-        ("correct_answer", "T"),
-    ];
+    const VALUES: [(&str, &str); 3] =
+        [("question", "Q?"), ("response", "R"), ("correct_answer", "T")];
 
     fn render(specs: &[TemplateSpec], dir: Option<&Path>) -> [String; 2] {
         let prompts = Prompts::load(specs, dir).unwrap().compile(specs).unwrap();
@@ -115,12 +112,7 @@ mod tests {
         check_lines(&query, &["Explanation: ", "Exact Answer: ", "Confidence: "]);
         check_lines(
             &grader,
-            &[
-                "extracted_final_answer: ",
-                "reasoning: ",
-                "correct: ",
-                "confidence: ",
-            ],
+            &["extracted_final_answer: ", "reasoning: ", "correct: ", "confidence: "],
         );
         assert!(!grader.lines().any(|line| line.starts_with("Exact Answer:")));
         assert!(grader.contains("\n----- BEGIN RESPONSE -----\nR\n----- END RESPONSE -----\n"));

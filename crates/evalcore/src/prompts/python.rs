@@ -27,9 +27,7 @@ pub(super) enum Constant {
 /// When the value is made of more than text, or the source ends within it.
 pub(super) fn constant(source: &str, name: &str) -> Result<Option<Constant>> {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let mut reader = Reader {
-        rest: source.strip_prefix('\u{feff}').unwrap_or(&source),
-    };
+    let mut reader = Reader { rest: source.strip_prefix('\u{feff}').unwrap_or(&source) };
     let mut found = None;
     while !reader.rest.is_empty() {
         if let Some(value) = reader.assigned_to(name) {
@@ -89,10 +87,8 @@ impl<'a> Reader<'a> {
 
     /// Moves past a name or number, or past a string whose prefix it is.
     fn skip_word(&mut self) {
-        let end = self
-            .rest
-            .find(|c: char| !c.is_alphanumeric() && c != '_')
-            .unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(self.rest.len());
         self.advance(string_literal(self.rest).map_or(end, |literal| literal.n_bytes));
     }
 
@@ -220,16 +216,10 @@ mod tests {
     #[test]
     fn text_is_read_in_every_form() {
         check("ASK = 'hi'", "hi");
-        check(
-            "import re\r\n\r\nASK = \"\"\"\r\nhi\r\n\"\"\".strip()  # there\r\n",
-            "hi",
-        );
+        check("import re\r\n\r\nASK = \"\"\"\r\nhi\r\n\"\"\".strip()  # there\r\n", "hi");
         check("ASK: str = r'\\d' # digits\n", "\\d");
         check("ASK='one'\nASK = 'two'; x = 1\n", "two");
-        check(
-            "ASK = (\n    'a'  # first\n    \"b\" '''c\n'''\n).strip()\n",
-            "abc",
-        );
+        check("ASK = (\n    'a'  # first\n    \"b\" '''c\n'''\n).strip()\n", "abc");
         check("ASK = \\\n  ('a' \\\n 'b')", "ab");
         check("ASK = ((' a '.strip()))", "a");
         check("\u{feff}ASK = 'x'", "x");

@@ -14,22 +14,13 @@ pub(super) struct StringLiteral {
 ///
 /// A literal that is not closed ends with the line, or with the source if it has triple quotes.
 pub(super) fn string_literal(source: &str) -> Option<StringLiteral> {
-    let n_prefix = source
-        .bytes()
-        .take_while(u8::is_ascii_alphabetic)
-        .take(3)
-        .count();
+    let n_prefix = source.bytes().take_while(u8::is_ascii_alphabetic).take(3).count();
     let prefix = source[..n_prefix].to_ascii_lowercase();
-    if !matches!(
-        prefix.as_str(),
-        "" | "r" | "u" | "f" | "b" | "rf" | "fr" | "rb" | "br"
-    ) {
+    if !matches!(prefix.as_str(), "" | "r" | "u" | "f" | "b" | "rf" | "fr" | "rb" | "br") {
         return None;
     }
     let quoted = &source[n_prefix..];
-    let quote = ["\"\"\"", "'''", "\"", "'"]
-        .into_iter()
-        .find(|quote| quoted.starts_with(quote))?;
+    let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| quoted.starts_with(quote))?;
     let inner = &quoted[quote.len()..];
     let (n_inner, is_closed) = end(inner, quote);
     let n_bytes = n_prefix + quote.len() + n_inner + if is_closed { quote.len() } else { 0 };
@@ -38,9 +29,7 @@ pub(super) fn string_literal(source: &str) -> Option<StringLiteral> {
         _ if !is_closed => Err(anyhow!("a text literal is not closed")),
         "" | "u" => unescape(inner),
         "r" => Ok(inner.to_owned()),
-        other => Err(anyhow!(
-            "literals with the prefix `{other}` are not plain text"
-        )),
+        other => Err(anyhow!("literals with the prefix `{other}` are not plain text")),
     };
     Some(StringLiteral { n_bytes, value })
 }
@@ -68,10 +57,8 @@ fn unescape(inner: &str) -> Result<String> {
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
         text.push_str(&rest[..at]);
-        let escape = rest[at + 1..]
-            .chars()
-            .next()
-            .context("a backslash at the end of a literal")?;
+        let escape =
+            rest[at + 1..].chars().next().context("a backslash at the end of a literal")?;
         rest = &rest[at + 1 + escape.len_utf8()..];
         match escape {
             '\n' => {}
@@ -102,9 +89,8 @@ fn unescape(inner: &str) -> Result<String> {
 
 /// The character whose code point stands at the start of `rest` in `n_digits` hex digits.
 fn code_point(rest: &mut &str, n_digits: usize) -> Result<char> {
-    let digits = rest
-        .get(..n_digits)
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let digits =
+        rest.get(..n_digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let digits = digits.with_context(|| format!("an escape without its {n_digits} hex digits"))?;
     *rest = &rest[n_digits..];
     let code_point = u32::from_str_radix(digits, 16)?;
@@ -135,11 +121,7 @@ mod tests {
 
     #[test]
     fn escapes_are_replaced() {
-        check(
-            r#""\n\t\\\"\'\x41\u00e9\U0001F600\101\0\q""#,
-            "",
-            Some("\n\t\\\"'Aé😀A\0\\q"),
-        );
+        check(r#""\n\t\\\"\'\x41\u00e9\U0001F600\101\0\q""#, "", Some("\n\t\\\"'Aé😀A\0\\q"));
         check("\"joined \\\nline\"", "", Some("joined line"));
         check(r#""\ud800""#, "", None);
         check(r#""\u12""#, "", None);

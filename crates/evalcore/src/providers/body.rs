@@ -46,10 +46,7 @@ impl Body {
         name: &str,
         turns: &[Turn<'_>],
     ) -> Result<Vec<u8>, Failure> {
-        if let Some(name) = fixed
-            .iter()
-            .find(|name| config.extra_body.contains_key(**name))
-        {
+        if let Some(name) = fixed.iter().find(|name| config.extra_body.contains_key(**name)) {
             let reason = format!("`{name}` cannot be set in `extra_body`");
             return Err(Failure::Unsendable { reason });
         }
@@ -57,9 +54,7 @@ impl Body {
         let mut bytes = Vec::with_capacity(4096);
         let mut serializer = serde_json::Serializer::new(&mut bytes);
         let written = serializer.serialize_map(None).and_then(|mut map| {
-            self.0
-                .iter()
-                .try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+            self.0.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
             map.serialize_entry(name, turns)?;
             map.end()
         });
@@ -84,13 +79,7 @@ pub(super) fn turns<'a>(
         "system" => system_role,
         role => role,
     };
-    messages
-        .into_iter()
-        .map(|it| Turn {
-            role: role(it),
-            content: &it.content,
-        })
-        .collect()
+    messages.into_iter().map(|it| Turn { role: role(it), content: &it.content }).collect()
 }
 
 /// Objects in both are merged, so that `reasoning.summary` leaves `reasoning.effort` in place.
@@ -137,10 +126,7 @@ fn without_half_characters(text: &str) -> String {
                 continue;
             }
             // A backslash and what it escapes; `\uXXXX` needs no more care than its first two.
-            _ => escape
-                .char_indices()
-                .nth(2)
-                .map_or(escape.len(), |(end, _)| end),
+            _ => escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end),
         };
         sound.push_str(&escape[..length]);
         rest = &escape[length..];
@@ -149,9 +135,7 @@ fn without_half_characters(text: &str) -> String {
 }
 
 pub(super) fn unreadable(reason: impl Into<String>) -> Failure {
-    Failure::Unreadable {
-        reason: reason.into(),
-    }
+    Failure::Unreadable { reason: reason.into() }
 }
 
 pub(super) fn text(value: &Value) -> Option<String> {
@@ -175,14 +159,8 @@ mod tests {
     use super::*;
 
     fn finished(extra: Value) -> Result<Value, String> {
-        let Value::Object(extra_body) = extra else {
-            unreachable!("tests pass objects")
-        };
-        let config = ModelConfig {
-            model: "m".into(),
-            extra_body,
-            ..ModelConfig::default()
-        };
+        let Value::Object(extra_body) = extra else { unreachable!("tests pass objects") };
+        let config = ModelConfig { model: "m".into(), extra_body, ..ModelConfig::default() };
         let mut body = Body::new(&config);
         body.set("reasoning", json!({"effort": "low"}));
         let bytes = body
@@ -213,9 +191,7 @@ mod tests {
     #[test]
     fn what_the_request_stands_on_cannot_be_replaced() {
         let refused = |name: &str| {
-            Err(format!(
-                "request cannot be sent: `{name}` cannot be set in `extra_body`"
-            ))
+            Err(format!("request cannot be sent: `{name}` cannot be set in `extra_body`"))
         };
         assert_eq!(finished(json!({"model": "x"})), refused("model"));
         assert_eq!(finished(json!({"stream": false})), refused("stream"));
@@ -227,10 +203,7 @@ mod tests {
             assert_eq!(parse(body).expect("readable")["a"], expected);
         };
         check(br#"{"a": "x\ud83d y"}"#, "x\u{FFFD} y");
-        check(
-            br#"{"a": "\ude00\ud83d\ude00\ud83d"}"#,
-            "\u{FFFD}😀\u{FFFD}",
-        );
+        check(br#"{"a": "\ude00\ud83d\ude00\ud83d"}"#, "\u{FFFD}😀\u{FFFD}");
         check(br#"{"a": "\\ud83d \ud83d"}"#, "\\ud83d \u{FFFD}");
         check(b"{\"a\": \"x\xff\"}", "x\u{FFFD}");
     }
@@ -238,10 +211,7 @@ mod tests {
     #[test]
     fn a_body_that_breaks_off_has_not_arrived() {
         let failure = parse(br#"{"a": "x"#).expect_err("is cut off");
-        assert!(
-            matches!(failure, Failure::Network { sent: true, .. }),
-            "{failure}"
-        );
+        assert!(matches!(failure, Failure::Network { sent: true, .. }), "{failure}");
         let failure = parse(b"<html>").expect_err("is no JSON");
         assert!(matches!(failure, Failure::Unreadable { .. }), "{failure}");
     }

@@ -33,12 +33,7 @@ pub(super) fn request(
     }
     body.set_some("service_tier", config.service_tier.as_deref());
     body.set_tools(config);
-    body.finish(
-        config,
-        &["model", "messages", "stream"],
-        "messages",
-        &turns(messages, system_role),
-    )
+    body.finish(config, &["model", "messages", "stream"], "messages", &turns(messages, system_role))
 }
 
 fn token_limit_name(base_url: &str, config: &ModelConfig) -> &'static str {
@@ -61,10 +56,7 @@ mod tests {
     const VLLM: &str = "http://localhost:8000/v1";
 
     fn sent(base_url: &str, config: &ModelConfig) -> Value {
-        let message = |role, content: &str| Message {
-            role,
-            content: content.into(),
-        };
+        let message = |role, content: &str| Message { role, content: content.into() };
         let messages = [message("system", "Be brief."), message("user", "2+2?")];
         let messages = match &config.system_message {
             Some(_) => &messages[..],
@@ -76,10 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_that_was_not_set() {
-        let config = ModelConfig {
-            model: "o3".into(),
-            ..ModelConfig::default()
-        };
+        let config = ModelConfig { model: "o3".into(), ..ModelConfig::default() };
         assert_eq!(
             sent(OPENAI_BASE_URL, &config),
             json!({"model": "o3", "messages": [{"role": "user", "content": "2+2?"}]})
@@ -88,41 +77,19 @@ mod tests {
 
     #[test]
     fn the_token_limit_has_the_name_the_server_knows() {
-        let config = ModelConfig {
-            max_tokens: Some(9),
-            ..ModelConfig::default()
-        };
+        let config = ModelConfig { max_tokens: Some(9), ..ModelConfig::default() };
         let check = |field, base_url, name: &str| {
-            let config = ModelConfig {
-                token_limit_field: field,
-                ..config.clone()
-            };
+            let config = ModelConfig { token_limit_field: field, ..config.clone() };
             let body = sent(base_url, &config);
             assert_eq!(body[name], 9, "{body}");
             assert_eq!(body.as_object().map(|it| it.len()), Some(3), "{body}");
         };
         check(None, OPENAI_BASE_URL, "max_completion_tokens");
-        check(
-            None,
-            "https://eu.api.openai.com/v1",
-            "max_completion_tokens",
-        );
-        check(
-            None,
-            "https://me.openai.azure.com/openai/v1",
-            "max_completion_tokens",
-        );
+        check(None, "https://eu.api.openai.com/v1", "max_completion_tokens");
+        check(None, "https://me.openai.azure.com/openai/v1", "max_completion_tokens");
         check(None, VLLM, "max_tokens");
-        check(
-            Some(TokenLimitField::MaxTokens),
-            OPENAI_BASE_URL,
-            "max_tokens",
-        );
-        check(
-            Some(TokenLimitField::MaxCompletionTokens),
-            VLLM,
-            "max_completion_tokens",
-        );
+        check(Some(TokenLimitField::MaxTokens), OPENAI_BASE_URL, "max_tokens");
+        check(Some(TokenLimitField::MaxCompletionTokens), VLLM, "max_completion_tokens");
     }
 
     #[test]
@@ -156,10 +123,8 @@ mod tests {
 
     #[test]
     fn the_system_message_keeps_its_role_unless_told_otherwise() {
-        let config = ModelConfig {
-            system_message: Some("Be brief.".into()),
-            ..ModelConfig::default()
-        };
+        let config =
+            ModelConfig { system_message: Some("Be brief.".into()), ..ModelConfig::default() };
         assert_eq!(sent(VLLM, &config)["messages"][0]["role"], "system");
     }
 }

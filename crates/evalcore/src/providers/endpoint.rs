@@ -85,10 +85,9 @@ impl Endpoint {
             let version = HeaderValue::from_static(ANTHROPIC_VERSION);
             headers.insert("anthropic-version", version);
         } else {
-            for (name, text) in [
-                ("openai-organization", &self.organization),
-                ("openai-project", &self.project),
-            ] {
+            for (name, text) in
+                [("openai-organization", &self.organization), ("openai-project", &self.project)]
+            {
                 if let Some(text) = text {
                     headers.insert(name, header_value(name, text)?);
                 }
@@ -158,44 +157,16 @@ mod tests {
     fn the_key_goes_where_the_server_looks_for_it() {
         let check = |api, url, expected| assert_eq!(KeyHeader::of(api, url), expected, "{url}");
         check(Api::Chat, OPENAI_BASE_URL, KeyHeader::Bearer);
-        check(
-            Api::Responses,
-            "https://eu.api.openai.com/v1",
-            KeyHeader::Bearer,
-        );
+        check(Api::Responses, "https://eu.api.openai.com/v1", KeyHeader::Bearer);
         check(Api::Chat, "http://localhost:8000/v1", KeyHeader::Bearer);
-        check(
-            Api::Chat,
-            "https://me.openai.azure.com/openai/v1",
-            KeyHeader::ApiKey,
-        );
-        check(
-            Api::Responses,
-            "https://me.services.ai.azure.com/openai/v1",
-            KeyHeader::ApiKey,
-        );
-        check(
-            Api::Chat,
-            "https://azure.com.example.org/v1",
-            KeyHeader::Bearer,
-        );
-        check(
-            Api::Chat,
-            "https://example.org/azure.com/v1",
-            KeyHeader::Bearer,
-        );
+        check(Api::Chat, "https://me.openai.azure.com/openai/v1", KeyHeader::ApiKey);
+        check(Api::Responses, "https://me.services.ai.azure.com/openai/v1", KeyHeader::ApiKey);
+        check(Api::Chat, "https://azure.com.example.org/v1", KeyHeader::Bearer);
+        check(Api::Chat, "https://example.org/azure.com/v1", KeyHeader::Bearer);
         check(Api::Chat, "https://notazure.com/v1", KeyHeader::Bearer);
         check(Api::Chat, "https://api.anthropic.com/v1", KeyHeader::Bearer);
-        check(
-            Api::Messages,
-            "https://api.anthropic.com/v1",
-            KeyHeader::XApiKey,
-        );
-        check(
-            Api::Messages,
-            "https://openrouter.ai/api/v1",
-            KeyHeader::Bearer,
-        );
+        check(Api::Messages, "https://api.anthropic.com/v1", KeyHeader::XApiKey);
+        check(Api::Messages, "https://openrouter.ai/api/v1", KeyHeader::Bearer);
         check(Api::Messages, "http://localhost:4000", KeyHeader::XApiKey);
     }
 
@@ -211,14 +182,8 @@ mod tests {
     }
 
     fn config(api: Api, headers: &[(&str, &str)]) -> ModelConfig {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()));
-        ModelConfig {
-            api,
-            headers: headers.collect(),
-            ..ModelConfig::default()
-        }
+        let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        ModelConfig { api, headers: headers.collect(), ..ModelConfig::default() }
     }
 
     #[track_caller]
@@ -247,10 +212,7 @@ mod tests {
         check(
             KeyHeader::ApiKey,
             &config(Api::Chat, &[]),
-            &[
-                ("api-key", "sk-123456789"),
-                ("openai-organization", "org-1"),
-            ],
+            &[("api-key", "sk-123456789"), ("openai-organization", "org-1")],
         );
         check(
             KeyHeader::XApiKey,
@@ -267,30 +229,13 @@ mod tests {
     fn a_task_cannot_take_over_the_key_or_break_the_request() {
         let check = |name: &str, value: &str, expected: &str| {
             let config = config(Api::Chat, &[(name, value)]);
-            let failure = endpoint(KeyHeader::Bearer)
-                .headers(&config)
-                .expect_err("refused");
-            assert_eq!(
-                failure.to_string(),
-                format!("request cannot be sent: {expected}")
-            );
+            let failure = endpoint(KeyHeader::Bearer).headers(&config).expect_err("refused");
+            assert_eq!(failure.to_string(), format!("request cannot be sent: {expected}"));
         };
-        check(
-            "Authorization",
-            "Bearer x",
-            "header `authorization` cannot be set by a task",
-        );
-        check(
-            "Content-Type",
-            "text/plain",
-            "header `content-type` cannot be set by a task",
-        );
+        check("Authorization", "Bearer x", "header `authorization` cannot be set by a task");
+        check("Content-Type", "text/plain", "header `content-type` cannot be set by a task");
         check("a b", "x", "`a b` is no name of a header");
-        check(
-            "x-a",
-            "a\r\nb: c",
-            "`x-a` holds characters that no header can carry",
-        );
+        check("x-a", "a\r\nb: c", "`x-a` holds characters that no header can carry");
     }
 
     #[test]

@@ -51,17 +51,11 @@ async fn send(endpoint: &Endpoint, request: reqwest::RequestBuilder) -> Result<A
         Vec::with_capacity(response.content_length().unwrap_or(4096).min(1 << 20) as usize);
     while let Some(chunk) = response.chunk().await.map_err(|error| network(&error))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::Unreadable {
-                reason: format!("more than {MAX_BODY} bytes"),
-            });
+            return Err(Failure::Unreadable { reason: format!("more than {MAX_BODY} bytes") });
         }
         body.extend_from_slice(&chunk);
     }
-    let mut answer = Answer {
-        status,
-        headers,
-        body,
-    };
+    let mut answer = Answer { status, headers, body };
     without_key(endpoint, &mut answer);
     Ok(answer)
 }
@@ -84,9 +78,7 @@ fn without_key(endpoint: &Endpoint, answer: &mut Answer) {
 /// The innermost cause says what happened; the outer ones only repeat the URL.
 fn network(error: &reqwest::Error) -> Failure {
     if error.is_builder() {
-        return Failure::Unsendable {
-            reason: error.to_string(),
-        };
+        return Failure::Unsendable { reason: error.to_string() };
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -94,10 +86,7 @@ fn network(error: &reqwest::Error) -> Failure {
     }
     let phase = if error.is_connect() { "connect: " } else { "" };
     let reason = format!("{phase}{cause}");
-    Failure::Network {
-        reason,
-        sent: !error.is_connect(),
-    }
+    Failure::Network { reason, sent: !error.is_connect() }
 }
 
 pub(super) fn header(headers: &HeaderMap, name: &str) -> Option<String> {

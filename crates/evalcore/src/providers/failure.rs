@@ -97,17 +97,8 @@ impl Failure {
     /// The same without what the server repeats of the prompt: errors are shown and logged, and a
     /// data set's text has no business there.
     pub(crate) fn without_prompt(mut self, messages: &[Message]) -> Self {
-        if let Self::Status(ApiError {
-            message,
-            kind,
-            code,
-            ..
-        }) = &mut self
-        {
-            for text in [Some(message), kind.as_mut(), code.as_mut()]
-                .into_iter()
-                .flatten()
-            {
+        if let Self::Status(ApiError { message, kind, code, .. }) = &mut self {
+            for text in [Some(message), kind.as_mut(), code.as_mut()].into_iter().flatten() {
                 if let Some(start) = echo(text, messages) {
                     text.truncate(start);
                     text.push_str("[the prompt, as the server repeats it, is left out]");
@@ -123,11 +114,8 @@ fn echo(text: &str, messages: &[Message]) -> Option<usize> {
     const STRETCH: usize = 24;
     // Servers repeat the beginning of what they do not like; more would take too long to search.
     const SEARCHED: usize = 1 << 16;
-    let finders: Vec<_> = text
-        .as_bytes()
-        .windows(STRETCH)
-        .map(memchr::memmem::Finder::new)
-        .collect();
+    let finders: Vec<_> =
+        text.as_bytes().windows(STRETCH).map(memchr::memmem::Finder::new).collect();
     let start = finders.iter().position(|finder| {
         messages
             .iter()
@@ -192,10 +180,7 @@ fn error_fields(status: u16, document: &Value) -> ApiError {
     let message = long("message").or_else(|| long("detail"));
     ApiError {
         status,
-        message: bounded(
-            message.or(fields.as_str()).unwrap_or_default(),
-            MAX_ERROR_TEXT,
-        ),
+        message: bounded(message.or(fields.as_str()).unwrap_or_default(), MAX_ERROR_TEXT),
         // Google's word for it stands in `status`.
         kind: text("type").or_else(|| text("status").filter(|_| fields["status"].is_string())),
         code: text("code"),
@@ -218,11 +203,7 @@ mod tests {
     fn check_error(body: &str, message: &str, kind: Option<&str>, code: Option<&str>) {
         let error = api_error(400, &HeaderMap::new(), body.as_bytes());
         assert_eq!(
-            (
-                error.message.as_str(),
-                error.kind.as_deref(),
-                error.code.as_deref()
-            ),
+            (error.message.as_str(), error.kind.as_deref(), error.code.as_deref()),
             (message, kind, code)
         );
     }
@@ -235,26 +216,11 @@ mod tests {
             Some("invalid_request_error"),
             Some("x"),
         );
-        check_error(
-            r#"[{"error":{"message":"no","code":503}}]"#,
-            "no",
-            None,
-            Some("503"),
-        );
-        check_error(
-            r#"{"object":"error","message":"no","code":400}"#,
-            "no",
-            None,
-            Some("400"),
-        );
+        check_error(r#"[{"error":{"message":"no","code":503}}]"#, "no", None, Some("503"));
+        check_error(r#"{"object":"error","message":"no","code":400}"#, "no", None, Some("400"));
         check_error(r#"{"detail":"no"}"#, "no", None, None);
         check_error(r#"{"error":"no"}"#, "no", None, None);
-        check_error(
-            "<html>Bad gateway</html>\n",
-            "<html>Bad gateway</html>",
-            None,
-            None,
-        );
+        check_error("<html>Bad gateway</html>\n", "<html>Bad gateway</html>", None, None);
         check_error("", "", None, None);
     }
 
@@ -266,15 +232,10 @@ mod tests {
 
     #[test]
     fn an_error_that_repeats_the_prompt_is_cut_there() {
-        let messages = [Message {
-            role: "user",
-            content: "Which river did the painter cross?".into(),
-        }];
+        let messages =
+            [Message { role: "user", content: "Which river did the painter cross?".into() }];
         let check = |message: &str, expected: &str| {
-            let error = ApiError {
-                message: message.into(),
-                ..ApiError::default()
-            };
+            let error = ApiError { message: message.into(), ..ApiError::default() };
             let Failure::Status(error) = Failure::Status(error).without_prompt(&messages) else {
                 unreachable!("stays what it is")
             };

@@ -26,9 +26,7 @@ impl ApiKey {
     /// A header's value: the key after `scheme`.
     pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, Failure> {
         let mut value = HeaderValue::from_str(&format!("{scheme}{}", self.0)).map_err(|_| {
-            Failure::Unsendable {
-                reason: "the key holds characters no header can carry".into(),
-            }
+            Failure::Unsendable { reason: "the key holds characters no header can carry".into() }
         })?;
         value.set_sensitive(true);
         Ok(value)

@@ -36,10 +36,7 @@ impl RateLimits {
     /// measured against.
     pub(super) fn read(headers: &HeaderMap, now: f64) -> Self {
         // Most servers send none, and looking for each takes longer than looking for any.
-        if !headers
-            .keys()
-            .any(|name| name.as_str().contains("ratelimit"))
-        {
+        if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
             return Self::default();
         }
         let text = |field: &str, what: &str| {
@@ -198,10 +195,7 @@ mod tests {
             reset_tokens: Some(Duration::from_secs(360)),
         };
         assert_eq!(RateLimits::read(&headers(&told), 0.0), expected);
-        assert_eq!(
-            RateLimits::read(&HeaderMap::new(), 0.0),
-            RateLimits::default()
-        );
+        assert_eq!(RateLimits::read(&HeaderMap::new(), 0.0), RateLimits::default());
     }
 
     #[test]
@@ -222,18 +216,12 @@ mod tests {
 
     #[track_caller]
     fn check_wait(pairs: &[(&'static str, &str)], expected: Option<f64>) {
-        assert_eq!(
-            retry_after(&headers(pairs)).map(|wait| wait.as_secs_f64()),
-            expected
-        );
+        assert_eq!(retry_after(&headers(pairs)).map(|wait| wait.as_secs_f64()), expected);
     }
 
     #[test]
     fn the_wait_is_read_from_milliseconds_before_seconds() {
-        check_wait(
-            &[("retry-after-ms", "250"), ("retry-after", "9")],
-            Some(0.25),
-        );
+        check_wait(&[("retry-after-ms", "250"), ("retry-after", "9")], Some(0.25));
         check_wait(&[("retry-after", "2")], Some(2.0));
         check_wait(&[("retry-after", "1.5")], Some(1.5));
         check_wait(&[("retry-after", "-1")], None);

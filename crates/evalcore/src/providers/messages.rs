@@ -14,17 +14,11 @@ const DEFAULT_MAX_TOKENS: u32 = 4_096;
 /// The body of a request. System messages go as its argument `system`.
 pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<u8>, Failure> {
     let is_system = |message: &&Message| message.role == "system";
-    let system: Vec<&str> = messages
-        .iter()
-        .filter(is_system)
-        .map(|message| message.content.as_str())
-        .collect();
+    let system: Vec<&str> =
+        messages.iter().filter(is_system).map(|message| message.content.as_str()).collect();
     let others = messages.iter().filter(|message| !is_system(message));
     let mut body = Body::new(config);
-    body.set(
-        "max_tokens",
-        config.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
-    );
+    body.set("max_tokens", config.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS));
     if !system.is_empty() {
         body.set("system", system.join("\n\n"));
     }
@@ -34,12 +28,7 @@ pub(super) fn request(config: &ModelConfig, messages: &[Message]) -> Result<Vec<
     }
     body.set_some("service_tier", config.service_tier.as_deref());
     body.set_tools(config);
-    body.finish(
-        config,
-        &["model", "messages", "stream"],
-        "messages",
-        &turns(others, "system"),
-    )
+    body.finish(config, &["model", "messages", "stream"], "messages", &turns(others, "system"))
 }
 
 /// Reads the body of a success. Blocks other than text are no part of the answer.
@@ -101,10 +90,7 @@ fn completion(document: &Value, answer: String) -> Completion {
 
 /// Here `input_tokens` counts what the cache had no part in; ours counts all input.
 fn usage(value: &Value) -> Option<Tokens> {
-    let (fresh, output) = (
-        value["input_tokens"].as_u64()?,
-        value["output_tokens"].as_u64()?,
-    );
+    let (fresh, output) = (value["input_tokens"].as_u64()?, value["output_tokens"].as_u64()?);
     let cached = count(&value["cache_read_input_tokens"]);
     let written = count(&value["cache_creation_input_tokens"]);
     let input = fresh.saturating_add(cached).saturating_add(written);
@@ -128,10 +114,7 @@ mod tests {
     fn sent(config: &ModelConfig, roles: &[(&'static str, &str)]) -> Value {
         let messages: Vec<Message> = roles
             .iter()
-            .map(|(role, content)| Message {
-                role,
-                content: (*content).into(),
-            })
+            .map(|(role, content)| Message { role, content: (*content).into() })
             .collect();
         let body = request(config, &messages).expect("a body");
         serde_json::from_slice(&body).expect("JSON")
@@ -139,10 +122,7 @@ mod tests {
 
     #[test]
     fn only_what_the_api_demands_is_sent_unasked() {
-        let config = ModelConfig {
-            model: "claude".into(),
-            ..ModelConfig::default()
-        };
+        let config = ModelConfig { model: "claude".into(), ..ModelConfig::default() };
         assert_eq!(
             sent(&config, &[("user", "2+2?")]),
             json!({"model": "claude", "max_tokens": 4096,
@@ -201,10 +181,7 @@ mod tests {
             queries: vec!["q".into()],
             sources: vec!["s1".into()],
             opened: vec!["u".into()],
-            citations: vec![Citation {
-                url: "u".into(),
-                title: Some("t".into()),
-            }],
+            citations: vec![Citation { url: "u".into(), title: Some("t".into()) }],
         };
         assert_eq!(reply.trace, trace);
         let usage = Tokens {

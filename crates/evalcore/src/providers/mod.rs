@@ -185,10 +185,7 @@ fn request(
         });
     }
     Ok(match config.api {
-        Api::Chat => (
-            "/chat/completions",
-            chat::request(base_url, config, messages)?,
-        ),
+        Api::Chat => ("/chat/completions", chat::request(base_url, config, messages)?),
         Api::Responses => ("/responses", responses::request(config, messages)?),
         Api::Messages => ("/messages", messages::request(config, messages)?),
     })

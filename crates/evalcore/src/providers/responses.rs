@@ -99,36 +99,24 @@ mod tests {
     use super::*;
 
     fn sent(config: &ModelConfig) -> Value {
-        let message = |role, content: &str| Message {
-            role,
-            content: content.into(),
-        };
+        let message = |role, content: &str| Message { role, content: content.into() };
         let messages = [message("system", "Be brief."), message("user", "2+2?")];
         let body = request(config, &messages).expect("a body");
         serde_json::from_slice(&body).expect("JSON")
     }
 
     fn with_tool(kind: &str) -> ModelConfig {
-        ModelConfig {
-            tools: vec![json!({"type": kind})],
-            ..ModelConfig::default()
-        }
+        ModelConfig { tools: vec![json!({"type": kind})], ..ModelConfig::default() }
     }
 
     #[test]
     fn nothing_is_sent_that_was_not_set_but_that_nothing_be_stored() {
-        let config = ModelConfig {
-            model: "o3".into(),
-            ..ModelConfig::default()
-        };
+        let config = ModelConfig { model: "o3".into(), ..ModelConfig::default() };
         let input = json!([
             {"role": "developer", "content": "Be brief."},
             {"role": "user", "content": "2+2?"},
         ]);
-        assert_eq!(
-            sent(&config),
-            json!({"model": "o3", "input": input, "store": false})
-        );
+        assert_eq!(sent(&config), json!({"model": "o3", "input": input, "store": false}));
     }
 
     #[test]
@@ -168,30 +156,18 @@ mod tests {
     #[test]
     fn sources_are_asked_for_where_they_are_known() {
         assert_eq!(sent(&with_tool("web_search"))["include"], json!([SOURCES]));
-        assert_eq!(
-            sent(&with_tool("web_search_2025_08_26"))["include"],
-            json!([SOURCES])
-        );
-        assert_eq!(
-            sent(&with_tool("web_search_preview"))["include"],
-            Value::Null
-        );
+        assert_eq!(sent(&with_tool("web_search_2025_08_26"))["include"], json!([SOURCES]));
+        assert_eq!(sent(&with_tool("web_search_preview"))["include"], Value::Null);
         assert_eq!(sent(&with_tool("code_interpreter"))["include"], Value::Null);
     }
 
     #[test]
     fn what_is_included_is_named_again_when_it_is_fetched() {
         let check = |config: &ModelConfig, expected: &str| {
-            assert_eq!(
-                retrieve_path(config, "resp_1"),
-                Ok(format!("/responses/resp_1{expected}"))
-            );
+            assert_eq!(retrieve_path(config, "resp_1"), Ok(format!("/responses/resp_1{expected}")));
         };
         check(&ModelConfig::default(), "");
-        check(
-            &with_tool("web_search"),
-            "?include[]=web_search_call.action.sources",
-        );
+        check(&with_tool("web_search"), "?include[]=web_search_call.action.sources");
     }
 
     #[test]

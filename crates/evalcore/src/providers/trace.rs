@@ -87,10 +87,7 @@ mod tests {
             trace.add_query(&query);
         }
         assert_eq!(trace.queries, ["a", "b"]);
-        assert_eq!(
-            serde_json::to_string(&trace).expect("JSON"),
-            r#"{"queries":["a","b"]}"#
-        );
+        assert_eq!(serde_json::to_string(&trace).expect("JSON"), r#"{"queries":["a","b"]}"#);
     }
 
     #[test]

@@ -92,20 +92,10 @@ fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
         // The end of a path tells more than its beginning.
         let mut tails = file.char_indices().map(|(at, _)| &file[at..]);
         screen.push('…');
-        screen.push_str(
-            tails
-                .find(|tail| text::columns(tail) < width)
-                .unwrap_or_default(),
-        );
+        screen.push_str(tails.find(|tail| text::columns(tail) < width).unwrap_or_default());
     }
     screen.push('\n');
-    wrap(
-        &mut screen,
-        0,
-        &format!("runner: {}", runner(status, zone)),
-        RUNNER_LINES,
-        width,
-    );
+    wrap(&mut screen, 0, &format!("runner: {}", runner(status, zone)), RUNNER_LINES, width);
     let summary = &status.summary;
     let total = summary.total;
     let parts = counted(&[
@@ -135,9 +125,7 @@ fn header<Z: TimeZone>(status: &Status, width: usize, zone: &Z) -> String {
 fn runner<Z: TimeZone>(status: &Status, zone: &Z) -> String {
     let (runner, summary) = (&status.runner, &status.summary);
     if runner.alive {
-        let pid = runner
-            .pid
-            .map_or_else(String::new, |pid| format!("pid {pid}"));
+        let pid = runner.pid.map_or_else(String::new, |pid| format!("pid {pid}"));
         let host = runner.host.as_deref().map(printable).unwrap_or_default();
         let since = runner.since.map_or_else(String::new, |since| {
             let lasted = duration(status.seen_at - since);
@@ -182,11 +170,8 @@ fn block<Z: TimeZone>(screen: &mut String, task: &TaskView, table: &Table, now: 
     screen.push('\n');
     let width = table.width;
     let progress = [format!("{}  {}", bar(task.progress, width), percent(task))];
-    let progress = progress
-        .into_iter()
-        .chain(tally(task))
-        .chain(accuracy(task))
-        .chain(sample_note(task));
+    let progress =
+        progress.into_iter().chain(tally(task)).chain(accuracy(task)).chain(sample_note(task));
     flow(screen, 2, &progress.collect::<Vec<_>>(), "  ", width);
     let outcomes = &task.outcomes;
     let model_errors = plural("model error", outcomes.model_error);
@@ -237,16 +222,10 @@ fn times<Z: TimeZone>(task: &TaskView, now: f64, zone: &Z) -> Vec<String> {
         TaskStatus::Completed | TaskStatus::Failed => "took",
         _ => "stopped after",
     };
-    parts.extend(
-        task.duration_seconds
-            .map(|seconds| format!("{verb} {}", duration(seconds))),
-    );
+    parts.extend(task.duration_seconds.map(|seconds| format!("{verb} {}", duration(seconds))));
     if is_running {
         parts.extend(task.rate_per_second.map(rate));
-        parts.extend(
-            task.remaining_seconds
-                .map(|seconds| format!("{} left", about(seconds))),
-        );
+        parts.extend(task.remaining_seconds.map(|seconds| format!("{} left", about(seconds))));
     }
     parts
 }

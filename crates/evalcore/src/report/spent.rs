@@ -35,10 +35,7 @@ fn took(name: &str, usage: &Usage) -> Vec<String> {
             0 => "",
             _ => "at least ",
         };
-        vec![
-            format!("{name}: {at_least}{} in", amount(input)),
-            format!("{} out", amount(output)),
-        ]
+        vec![format!("{name}: {at_least}{} in", amount(input)), format!("{} out", amount(output))]
     };
     if usage.searches > 0 {
         let searches = plural("search", usage.searches);
@@ -89,23 +86,11 @@ mod tests {
     #[test]
     fn tokens_that_no_reply_reported_are_not_zero() {
         check(Usage::default(), "");
-        let usage = Usage {
-            replies: 2,
-            replies_without_usage: 2,
-            ..Usage::default()
-        };
+        let usage = Usage { replies: 2, replies_without_usage: 2, ..Usage::default() };
         check(usage, "tokens: not reported");
-        let usage = Usage {
-            replies: 3,
-            input_tokens: 10,
-            ..usage
-        };
+        let usage = Usage { replies: 3, input_tokens: 10, ..usage };
         check(usage, "tokens: at least 10 in, 0 out");
-        let usage = Usage {
-            replies_without_usage: 0,
-            searches: 1,
-            ..usage
-        };
+        let usage = Usage { replies_without_usage: 0, searches: 1, ..usage };
         check(usage, "tokens: 10 in, 0 out, 1 search");
     }
 

@@ -162,11 +162,8 @@ impl Status {
     /// What `file`, read from `path`, says at `now` (Unix seconds), with `holder` as the runner that
     /// lives, if any.
     pub fn new(file: &TaskFile, path: &Path, holder: Option<&Holder>, now: f64) -> Self {
-        let tasks: Vec<TaskView> = file
-            .tasks
-            .iter()
-            .map(|(id, task)| view(id, task, holder.is_some(), now))
-            .collect();
+        let tasks: Vec<TaskView> =
+            file.tasks.iter().map(|(id, task)| view(id, task, holder.is_some(), now)).collect();
         let summary = Summary::new(&tasks);
         let all_ended = summary.completed + summary.failed == summary.total;
         let runner = holder.map_or_else(Runner::default, |holder| Runner {
@@ -244,10 +241,7 @@ fn view(task_id: &str, task: &Task, is_alive: bool, now: f64) -> TaskView {
     let total = task.num_examples.map(|_| task.n_total());
     // The older scripts count nothing, and no counts are not the same as none done.
     let is_counted = task.format > 0 || task.counts != Counts::default();
-    let rate = task
-        .session
-        .as_ref()
-        .and_then(|session| rate(session, &task.counts));
+    let rate = task.session.as_ref().and_then(|session| rate(session, &task.counts));
     let left = total.map(|total| total.saturating_sub(task.counts.done() + task.counts.errors()));
     let remaining = match (rate, left) {
         (Some(rate), Some(left)) if is_running && is_alive => Some(left as f64 / rate),
@@ -260,10 +254,10 @@ fn view(task_id: &str, task: &Task, is_alive: bool, now: f64) -> TaskView {
         status: task.status,
         stale: is_running && !is_alive,
         waiting: task.waiting.clone().filter(|_| is_running && is_alive),
-        dataset: task.dataset.as_ref().map(|dataset| DatasetView {
-            source: dataset.source.clone(),
-            rows: dataset.rows,
-        }),
+        dataset: task
+            .dataset
+            .as_ref()
+            .map(|dataset| DatasetView { source: dataset.source.clone(), rows: dataset.rows }),
         n_samples: task.num_examples,
         epochs: task.n_repeats,
         prompts: task.prompts.as_ref().map(|prompts| prompts.source.clone()),
@@ -290,10 +284,7 @@ fn accuracy(task: &Task) -> Option<Accuracy> {
     let counts = &task.counts;
     if counts.scored > 0 {
         let value = counts.correct as f64 / counts.scored as f64;
-        return Some(Accuracy {
-            value,
-            n: Some(counts.scored),
-        });
+        return Some(Accuracy { value, n: Some(counts.scored) });
     }
     let named = |name| task.results.get(name).and_then(Value::as_f64);
     let value = named("accuracy").or_else(|| named("score"))?;
@@ -304,11 +295,9 @@ fn duration(task: &Task, is_worked_on: bool, now: f64) -> Option<f64> {
     let end = match task.status {
         TaskStatus::Pending => None,
         TaskStatus::Running if is_worked_on => Some(now),
-        TaskStatus::Running | TaskStatus::Interrupted => task
-            .session
-            .as_ref()
-            .map(|session| session.updated_at)
-            .or(task.completed_at),
+        TaskStatus::Running | TaskStatus::Interrupted => {
+            task.session.as_ref().map(|session| session.updated_at).or(task.completed_at)
+        }
         TaskStatus::Completed | TaskStatus::Failed => task.completed_at,
     };
     // Clocks of two machines differ, so an end may lie before its start.

@@ -26,15 +26,7 @@ impl Table {
     pub(super) fn with_figures(tasks: &[TaskView], width: usize) -> Self {
         let tally = widest(tasks, |task| tally(task).map_or(0, |tally| tally.len()));
         let figures = "  100%  ".len() + tally;
-        Self::layout(
-            tasks,
-            width,
-            if figures * 3 < width {
-                figures
-            } else {
-                "  100%".len()
-            },
-        )
+        Self::layout(tasks, width, if figures * 3 < width { figures } else { "  100%".len() })
     }
 
     /// Keeps `figures` columns free at the end.
@@ -49,13 +41,7 @@ impl Table {
             eval = eval.min((room / 2).max(room.saturating_sub(model)));
             model = model.min(room.saturating_sub(eval));
         }
-        Self {
-            width,
-            eval,
-            model,
-            label,
-            tally,
-        }
+        Self { width, eval, model, label, tally }
     }
 
     /// Eval, model and status.
@@ -111,20 +97,12 @@ pub(super) fn is_short(task: &TaskView) -> bool {
 }
 
 fn label(task: &TaskView) -> &'static str {
-    if task.stale {
-        "stalled"
-    } else {
-        task.status.as_str()
-    }
+    if task.stale { "stalled" } else { task.status.as_str() }
 }
 
 fn name(text: &str) -> Cow<'_, str> {
     let name = printable(text);
-    if name.trim().is_empty() {
-        "?".into()
-    } else {
-        name
-    }
+    if name.trim().is_empty() { "?".into() } else { name }
 }
 
 fn widest(tasks: &[TaskView], column: impl Fn(&TaskView) -> usize) -> usize {

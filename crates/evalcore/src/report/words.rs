@@ -59,11 +59,7 @@ pub(super) fn clock<Z: TimeZone>(seconds: f64, now: f64, zone: &Z) -> String {
     let (Some(time), Some(now)) = (local(seconds, zone), local(now, zone)) else {
         return "at an unknown time".to_owned();
     };
-    let format = if time.date() == now.date() {
-        "%H:%M:%S"
-    } else {
-        "%Y-%m-%d %H:%M:%S"
-    };
+    let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     time.format(format).to_string()
 }
 
@@ -76,9 +72,7 @@ fn local<Z: TimeZone>(seconds: f64, zone: &Z) -> Option<NaiveDateTime> {
 /// `2 refused`, `1 truncated`: what is not zero.
 pub(super) fn counted<T: Display + PartialEq + From<u8>>(counts: &[(T, &str)]) -> Vec<String> {
     let there = counts.iter().filter(|(count, _)| *count != T::from(0));
-    there
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect()
+    there.map(|(count, name)| format!("{count} {name}")).collect()
 }
 
 /// `samples`, `searches`, `replies` for any number but one.
@@ -153,11 +147,8 @@ pub(super) fn wrap(
     for number in 1..=max_lines {
         let indent = if number == 1 { indent } else { indent + 2 };
         let room = width.saturating_sub(indent).max(1);
-        let (line, after) = if number == max_lines {
-            (rest, "")
-        } else {
-            split_at_space(rest, room)
-        };
+        let (line, after) =
+            if number == max_lines { (rest, "") } else { split_at_space(rest, room) };
         screen.extend(std::iter::repeat_n(' ', indent));
         screen.push_str(&text::shorten(line, room));
         screen.push('\n');
@@ -198,40 +189,22 @@ mod tests {
 
     #[test]
     fn durations_have_two_units() {
-        let table = [
-            (0.4, "0s"),
-            (59.9, "59s"),
-            (192.0, "3m 12s"),
-            (7500.0, "2h 05m"),
-            (1e5, "1d 03h"),
-        ];
+        let table =
+            [(0.4, "0s"), (59.9, "59s"), (192.0, "3m 12s"), (7500.0, "2h 05m"), (1e5, "1d 03h")];
         for (seconds, words) in table {
             assert_eq!(duration(seconds), words);
         }
-        assert_eq!(
-            (about(59.0), about(61.0)),
-            ("less than 1m".to_owned(), "about 2m".to_owned())
-        );
+        assert_eq!((about(59.0), about(61.0)), ("less than 1m".to_owned(), "about 2m".to_owned()));
         assert_eq!(about(4000.0), "about 1h 06m");
     }
 
     #[test]
     fn rates_and_amounts_have_few_digits() {
-        let rates = [
-            (41.2, "41/s"),
-            (4.12, "4.1/s"),
-            (0.5, "30.0/min"),
-            (0.001, "3.6/h"),
-        ];
+        let rates = [(41.2, "41/s"), (4.12, "4.1/s"), (0.5, "30.0/min"), (0.001, "3.6/h")];
         for (per_second, words) in rates {
             assert_eq!(rate(per_second), words);
         }
-        let amounts = [
-            (999, "999"),
-            (1_234, "1.2k"),
-            (999_999, "1.0M"),
-            (12_345_678, "12.3M"),
-        ];
+        let amounts = [(999, "999"), (1_234, "1.2k"), (999_999, "1.0M"), (12_345_678, "12.3M")];
         for (number, words) in amounts {
             assert_eq!(amount(number), words);
         }
@@ -239,15 +212,8 @@ mod tests {
 
     #[test]
     fn one_is_singular_and_all_else_plural() {
-        for (name, names) in [
-            ("row", "rows"),
-            ("search", "searches"),
-            ("reply", "replies"),
-        ] {
-            assert_eq!(
-                (plural(name, 1), plural(name, 0)),
-                (name.into(), names.into())
-            );
+        for (name, names) in [("row", "rows"), ("search", "searches"), ("reply", "replies")] {
+            assert_eq!((plural(name, 1), plural(name, 0)), (name.into(), names.into()));
         }
     }
 

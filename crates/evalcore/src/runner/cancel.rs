@@ -36,11 +36,9 @@ pub async fn cancel_remote(
                 // It has an answer, which is paid for: the next run fetches it.
                 continue;
             }
-            providers::cancel(&endpoint, config, &pending.id, TIMEOUT)
-                .await
-                .map_err(|failure| {
-                    anyhow::anyhow!("cancel response `{}`: {failure}", pending.id)
-                })?;
+            providers::cancel(&endpoint, config, &pending.id, TIMEOUT).await.map_err(
+                |failure| anyhow::anyhow!("cancel response `{}`: {failure}", pending.id),
+            )?;
             let line = records::lost(work.key(number), pending.slot, "cancelled by the user");
             journal
                 .write_all(&line)

@@ -63,9 +63,7 @@ impl Lanes {
     /// Notes where a task's model is asked, so that a later run asks in the same place.
     pub(super) fn pin(&self, config: &mut ModelConfig, lane: usize) {
         if !models::is_mock(&config.model) {
-            config
-                .base_url
-                .get_or_insert_with(|| self.lanes[lane].1.clone());
+            config.base_url.get_or_insert_with(|| self.lanes[lane].1.clone());
         }
     }
 

@@ -99,13 +99,7 @@ pub async fn run(
     stop: &Stop,
     progress: watch::Sender<Vec<Progress>>,
 ) -> Result<TaskFile> {
-    let Prepared {
-        path,
-        mut file,
-        work,
-        journals,
-        lock: _lock,
-    } = prepared;
+    let Prepared { path, mut file, work, journals, lock: _lock } = prepared;
     let purse = purse(settings.budget, &file, &work)?;
     let mut lanes = Lanes::new(settings);
     let mut works = Vec::with_capacity(work.len());
@@ -149,11 +143,7 @@ pub async fn run(
     let worked = runner.work(&mut file, &path, &progress).await;
     // The journals are closed before the task file says what they hold.
     drop(runner);
-    for task in file
-        .tasks
-        .values_mut()
-        .filter(|task| task.status == TaskStatus::Running)
-    {
+    for task in file.tasks.values_mut().filter(|task| task.status == TaskStatus::Running) {
         task.status = TaskStatus::Interrupted;
         task.error = worked.as_ref().err().map(|error| format!("{error:#}"));
     }
@@ -179,10 +169,7 @@ fn purse(budget: Option<f64>, file: &TaskFile, works: &[Work]) -> Result<Option<
         }
     }
     let running = |id: &str| works.iter().find(|work| work.task_id == id);
-    let costs = file
-        .tasks
-        .iter()
-        .map(|(id, task)| running(id).map_or(task.cost, |it| it.cost));
+    let costs = file.tasks.iter().map(|(id, task)| running(id).map_or(task.cost, |it| it.cost));
     let (spent, n_unknown) = costs.fold((0.0, 0), |(spent, n_unknown), cost| {
         (spent + cost.dollars(), n_unknown + cost.n_unknown())
     });
@@ -344,12 +331,7 @@ impl Runner<'_> {
         let party = work.party(ticket);
         self.n_in_flight[party.lane] += 1;
         let lane = Arc::clone(&self.lanes[party.lane]);
-        let call = Call {
-            config: Arc::clone(&party.config),
-            errand,
-            request_id,
-            place,
-        };
+        let call = Call { config: Arc::clone(&party.config), errand, request_id, place };
         let shared = self.shared.clone();
         let abort = self.abort.clone();
         let handle = self.requests.spawn(async move {
@@ -368,17 +350,9 @@ impl Runner<'_> {
         finished: Result<(Id, Result<Called, Unanswered>), JoinError>,
     ) -> Result<()> {
         let (id, result) = finished.unwrap_or_else(|error| {
-            (
-                error.id(),
-                Err(Unanswered::GaveUp(format!(
-                    "an error in this program: {error}"
-                ))),
-            )
+            (error.id(), Err(Unanswered::GaveUp(format!("an error in this program: {error}"))))
         });
-        let ticket = self
-            .tickets
-            .remove(&id)
-            .context("a request without a ticket")?;
+        let ticket = self.tickets.remove(&id).context("a request without a ticket")?;
         self.take(ticket, result);
         Ok(())
     }
@@ -446,36 +420,24 @@ impl Runner<'_> {
     fn tell_silence(&mut self) {
         let silence = self.last_news.elapsed();
         for work in &mut self.works {
-            let mut reasons = work
-                .parties()
-                .filter_map(|party| self.lanes[party.lane].waiting());
+            let mut reasons = work.parties().filter_map(|party| self.lanes[party.lane].waiting());
             let reason = reasons.next();
             drop(reasons);
             work.waiting(match (reason, work.n_in_flight) {
                 _ if silence < SILENCE => None,
                 (Some(reason), _) => Some(reason),
                 (None, 0) => None,
-                (None, n) => Some(format!(
-                    "{n} requests in flight, no answer for {} s",
-                    silence.as_secs()
-                )),
+                (None, n) => {
+                    Some(format!("{n} requests in flight, no answer for {} s", silence.as_secs()))
+                }
             });
         }
-        let is_due = self
-            .last_silence_told
-            .is_none_or(|told| told.elapsed() >= SILENCE_INTERVAL);
+        let is_due = self.last_silence_told.is_none_or(|told| told.elapsed() >= SILENCE_INTERVAL);
         if silence >= SILENCE && is_due {
             self.last_silence_told = Some(Instant::now());
-            let waits: Vec<String> = self
-                .lanes
-                .iter()
-                .filter_map(|lane| lane.waiting())
-                .collect();
-            let waits = if waits.is_empty() {
-                "requests are in flight".into()
-            } else {
-                waits.join("; ")
-            };
+            let waits: Vec<String> = self.lanes.iter().filter_map(|lane| lane.waiting()).collect();
+            let waits =
+                if waits.is_empty() { "requests are in flight".into() } else { waits.join("; ") };
             tracing::info!("no news for {} s: {waits}", silence.as_secs());
         }
     }
@@ -526,7 +488,5 @@ fn publish(progress: &watch::Sender<Vec<Progress>>, works: &[Work], file: &TaskF
 }
 
 fn task_of<'a>(file: &'a mut TaskFile, task_id: &str) -> &'a mut Task {
-    file.tasks
-        .get_mut(task_id)
-        .expect("work is made from the file's tasks")
+    file.tasks.get_mut(task_id).expect("work is made from the file's tasks")
 }

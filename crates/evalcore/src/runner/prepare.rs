@@ -40,10 +40,7 @@ impl Prepared {
 
     /// Every model that will be asked, graders included.
     pub fn models(&self) -> impl Iterator<Item = &ModelConfig> {
-        self.work
-            .iter()
-            .flat_map(Work::parties)
-            .map(|party| &*party.config)
+        self.work.iter().flat_map(Work::parties).map(|party| &*party.config)
     }
 }
 
@@ -61,10 +58,7 @@ pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
     // Read again: until the lock was taken, another runner may have been writing.
     let mut file = store::read(&path)?;
     refuse_foreign(&file)?;
-    let mut loader = Loader {
-        cache_dir,
-        loaded: HashMap::new(),
-    };
+    let mut loader = Loader { cache_dir, loaded: HashMap::new() };
     let mut work = Vec::new();
     let mut journals = Vec::new();
     for task in file.tasks.values_mut().filter(|task| !is_done(task)) {
@@ -72,8 +66,7 @@ pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
         match loader.load(task, &journal_path).await {
             Ok(mut loaded) => {
                 let file = replay(&mut loaded, task, &journal_path)?;
-                task.output_files
-                    .insert("journal".into(), relative(&journal_path, &path));
+                task.output_files.insert("journal".into(), relative(&journal_path, &path));
                 journals.push((journal_path, file));
                 work.push(loaded);
             }
@@ -84,13 +77,7 @@ pub async fn prepare(path: &Path, cache_dir: &Path) -> Result<Prepared> {
             }
         }
     }
-    Ok(Prepared {
-        path,
-        file,
-        work,
-        journals,
-        lock,
-    })
+    Ok(Prepared { path, file, work, journals, lock })
 }
 
 /// Tasks of the older scripts are left as they are: they do not say what they would run on.
@@ -139,28 +126,17 @@ impl Loader<'_> {
         };
         let eval = evals::find(&task.eval_name)?;
         if task.grader.is_none() {
-            bail!(
-                "names no grader, but `{}` needs one: `submit` it anew",
-                eval.name
-            );
+            bail!("names no grader, but `{}` needs one: `submit` it anew", eval.name);
         }
         let protocol = Protocol {
             eval,
             prompts: prompts.compile(eval.templates)?,
             system_message: task.model_config.system_message.clone(),
-            grader_system_message: task
-                .grader
-                .as_ref()
-                .and_then(|it| it.system_message.clone()),
+            grader_system_message: task.grader.as_ref().and_then(|it| it.system_message.clone()),
         };
         let chosen = self.rows(task, eval).await?;
         let n_total = chosen.0.len() * task.n_repeats as usize;
-        Ok(Work::new(
-            task,
-            protocol,
-            chosen,
-            Samples::new(journal.to_owned(), n_total),
-        ))
+        Ok(Work::new(task, protocol, chosen, Samples::new(journal.to_owned(), n_total)))
     }
 
     async fn rows(&mut self, task: &Task, eval: &evals::Eval) -> Result<Chosen> {
@@ -180,10 +156,7 @@ impl Loader<'_> {
         let source: Source = record.source.parse()?;
         let quiet = |_, _| {};
         let local = dataset::locate(&source, &eval.dataset, self.cache_dir, false, quiet).await?;
-        let expected = Scan {
-            sha256: record.sha256.clone(),
-            n_rows: record.rows,
-        };
+        let expected = Scan { sha256: record.sha256.clone(), n_rows: record.rows };
         let rows = dataset::load(&local, eval.dataset.columns, &key.1, &expected)?;
         let ids: Vec<String> = key.1.iter().map(usize::to_string).collect();
         let chosen = (Arc::from(ids), Arc::from(rows));
@@ -195,10 +168,7 @@ impl Loader<'_> {
 /// A file as the task file names it: relative to the folder of the task file.
 fn relative(file: &Path, task_file: &Path) -> String {
     let folder = task_file.parent().unwrap_or(Path::new(""));
-    file.strip_prefix(folder)
-        .unwrap_or(file)
-        .display()
-        .to_string()
+    file.strip_prefix(folder).unwrap_or(file).display().to_string()
 }
 
 /// Opens the task's journal and brings `work` to where the journal ends.
@@ -210,22 +180,13 @@ fn replay(work: &mut Work, task: &Task, path: &Path) -> Result<File> {
     let header = Header {
         format: journal::FORMAT,
         task_id: task.task_id.clone(),
-        dataset_sha256: task
-            .dataset
-            .as_ref()
-            .map(|it| it.sha256.clone())
-            .unwrap_or_default(),
+        dataset_sha256: task.dataset.as_ref().map(|it| it.sha256.clone()).unwrap_or_default(),
     };
     let ids = Arc::clone(&work.ids);
-    let numbers: HashMap<&str, usize> = ids
-        .iter()
-        .enumerate()
-        .map(|(number, id)| (id.as_str(), number))
-        .collect();
+    let numbers: HashMap<&str, usize> =
+        ids.iter().enumerate().map(|(number, id)| (id.as_str(), number)).collect();
     let number_of = |sample: &str, epoch: u32| {
-        let number = numbers
-            .get(sample)
-            .filter(|_| (1..=task.n_repeats).contains(&epoch));
+        let number = numbers.get(sample).filter(|_| (1..=task.n_repeats).contains(&epoch));
         let number = number.ok_or_else(|| {
             anyhow!("sample `{sample}`, epoch {epoch}, is not one of this task's")
         })?;
@@ -234,29 +195,19 @@ fn replay(work: &mut Work, task: &Task, path: &Path) -> Result<File> {
     let opened = journal::open(path, &header, |record, offset| {
         match record {
             Record::Reply(reply) => {
-                let ReplyRecord {
-                    slot,
-                    usage,
-                    cost,
-                    ref service_tier,
-                    ..
-                } = reply;
+                let ReplyRecord { slot, usage, cost, ref service_tier, .. } = reply;
                 let bill = Bill::new(work.config_of(slot), usage, cost, service_tier.as_deref());
                 work.count_bill(slot.role(), bill);
-                work.samples
-                    .saw(number_of(&reply.sample, reply.epoch)?, offset);
+                work.samples.saw(number_of(&reply.sample, reply.epoch)?, offset);
             }
             Record::Sent(sent) => {
-                work.samples
-                    .saw(number_of(&sent.sample, sent.epoch)?, offset);
+                work.samples.saw(number_of(&sent.sample, sent.epoch)?, offset);
             }
             Record::Lost(lost) => {
-                work.samples
-                    .saw(number_of(&lost.sample, lost.epoch)?, offset);
+                work.samples.saw(number_of(&lost.sample, lost.epoch)?, offset);
             }
             Record::Failed(failed) => {
-                work.samples
-                    .saw(number_of(&failed.sample, failed.epoch)?, offset);
+                work.samples.saw(number_of(&failed.sample, failed.epoch)?, offset);
             }
             Record::Scored(scored) => {
                 let number = number_of(&scored.sample, scored.epoch)?;

@@ -20,11 +20,7 @@ pub(super) fn reply(
     attempts: u32,
     latency: Duration,
 ) -> (Vec<u8>, Completion) {
-    let Completion {
-        text,
-        finish_reason,
-        refusal,
-    } = reply.completion;
+    let Completion { text, finish_reason, refusal } = reply.completion;
     let record = ReplyRecord {
         sample: sample.to_owned(),
         epoch,
@@ -44,34 +40,20 @@ pub(super) fn reply(
     };
     let record = Record::Reply(record);
     let line = line(&record);
-    let Record::Reply(record) = record else {
-        unreachable!("made above")
-    };
+    let Record::Reply(record) = record else { unreachable!("made above") };
     (line, record.into_completion())
 }
 
 /// A call that lives on at the provider.
 pub(super) fn sent((sample, epoch): Key<'_>, slot: Slot, id: &str) -> Vec<u8> {
     let (sample, id) = (sample.to_owned(), id.to_owned());
-    line(&Record::Sent(SentRecord {
-        sample,
-        epoch,
-        slot,
-        at: unix_now(),
-        id,
-    }))
+    line(&Record::Sent(SentRecord { sample, epoch, slot, at: unix_now(), id }))
 }
 
 /// The end of such a call without an answer.
 pub(super) fn lost((sample, epoch): Key<'_>, slot: Slot, reason: &str) -> Vec<u8> {
     let (sample, reason) = (sample.to_owned(), reason.to_owned());
-    line(&Record::Lost(LostRecord {
-        sample,
-        epoch,
-        slot,
-        at: unix_now(),
-        reason,
-    }))
+    line(&Record::Lost(LostRecord { sample, epoch, slot, at: unix_now(), reason }))
 }
 
 /// How a sample ended.
@@ -83,13 +65,7 @@ pub(super) fn outcome((sample, epoch): Key<'_>, outcome: &Outcome) -> Vec<u8> {
         Outcome::Truncated => (OutcomeName::Truncated, None),
         Outcome::Failed(Failure { slot, error }) => {
             let (slot, error) = (*slot, error.clone());
-            return line(&Record::Failed(FailedRecord {
-                sample,
-                epoch,
-                slot,
-                at,
-                error,
-            }));
+            return line(&Record::Failed(FailedRecord { sample, epoch, slot, at, error }));
         }
     };
     line(&Record::Scored(ScoredRecord {

@@ -40,12 +40,7 @@ pub(super) struct Open {
 
 impl Samples {
     pub(super) fn new(journal: PathBuf, n_total: usize) -> Self {
-        Self {
-            journal,
-            states: vec![State::Fresh; n_total],
-            next: 0,
-            open: HashMap::new(),
-        }
+        Self { journal, states: vec![State::Fresh; n_total], next: 0, open: HashMap::new() }
     }
 
     pub(super) fn n_total(&self) -> usize {
@@ -67,10 +62,7 @@ impl Samples {
 
     /// Replay: this sample has its outcome; false when it already had one.
     pub(super) fn saw_outcome(&mut self, number: usize) -> bool {
-        !matches!(
-            std::mem::replace(&mut self.states[number], State::Done),
-            State::Done
-        )
+        !matches!(std::mem::replace(&mut self.states[number], State::Done), State::Done)
     }
 
     /// The next sample to be worked on, with the records that earlier runs left of it; or the next
@@ -107,10 +99,7 @@ impl Samples {
                 Record::Lost(_) => trail.lost(),
                 Record::Reply(reply) => trail.reply(reply.slot, reply.into_completion()),
                 Record::Failed(_) => trail.retry(),
-                other => bail!(
-                    "journal `{}` has changed: {other:?}",
-                    self.journal.display()
-                ),
+                other => bail!("journal `{}` has changed: {other:?}", self.journal.display()),
             }
         }
         Ok(trail)
@@ -121,9 +110,7 @@ impl Samples {
     }
 
     pub(super) fn get_mut(&mut self, number: usize) -> &mut Open {
-        self.open
-            .get_mut(&number)
-            .expect("a sample with a request in flight is open")
+        self.open.get_mut(&number).expect("a sample with a request in flight is open")
     }
 
     /// Puts a sample aside until the next run.

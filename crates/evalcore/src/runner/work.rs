@@ -58,11 +58,7 @@ pub(super) struct Party {
 
 impl Party {
     pub(super) fn new(config: ModelConfig) -> Self {
-        Self {
-            lane: usize::MAX,
-            config: Arc::new(config),
-            dead: None,
-        }
+        Self { lane: usize::MAX, config: Arc::new(config), dead: None }
     }
 }
 
@@ -105,10 +101,7 @@ impl Bill {
         billed: Option<f64>,
         service_tier: Option<&str>,
     ) -> Self {
-        Self {
-            tokens,
-            dollars: cost::of_reply(config, tokens.as_ref(), billed, service_tier),
-        }
+        Self { tokens, dollars: cost::of_reply(config, tokens.as_ref(), billed, service_tier) }
     }
 }
 
@@ -160,11 +153,7 @@ impl Work {
     pub(super) fn begin(&mut self, task: &mut Task, runner: &RunnerRecord) {
         let now = now();
         let done_before = self.counts.done();
-        self.session = Session {
-            started_at: now,
-            updated_at: now,
-            done_before,
-        };
+        self.session = Session { started_at: now, updated_at: now, done_before };
         task.status = TaskStatus::Running;
         task.error = None;
         task.started_at.get_or_insert(now);
@@ -186,11 +175,7 @@ impl Work {
 
     /// Whether nothing more is to be asked: without a grader no more answers are bought.
     pub(super) fn is_over(&self) -> bool {
-        self.broken.is_some()
-            || self
-                .grader
-                .as_ref()
-                .is_some_and(|grader| grader.dead.is_some())
+        self.broken.is_some() || self.grader.as_ref().is_some_and(|grader| grader.dead.is_some())
     }
 
     /// The task cannot go on.
@@ -210,23 +195,14 @@ impl Work {
         if is_news {
             // Whoever waits for it waits for the next run.
             let queues = [self.for_model.split_off(0), self.for_grader.split_off(0)];
-            queues
-                .into_iter()
-                .flatten()
-                .for_each(|request| self.queue(request));
+            queues.into_iter().flatten().for_each(|request| self.queue(request));
         }
         is_news && !self.ended
     }
 
     /// What the provider of this call's model is told.
     pub(super) fn config_of(&self, slot: Slot) -> &ModelConfig {
-        &self
-            .party(Ticket {
-                task: 0,
-                sample: 0,
-                slot,
-            })
-            .config
+        &self.party(Ticket { task: 0, sample: 0, slot }).config
     }
 
     pub(super) fn waiting(&mut self, waiting: Option<String>) {
@@ -242,14 +218,8 @@ impl Work {
     pub(super) fn wanted_lanes(&self) -> impl Iterator<Item = usize> {
         let is_alive = |party: &&Party| party.dead.is_none() && !self.is_over();
         let has_model_work = !self.for_model.is_empty() || !self.samples.are_taken();
-        let model = Some(&self.model)
-            .filter(is_alive)
-            .filter(|_| has_model_work);
-        let grader = self
-            .grader
-            .as_ref()
-            .filter(is_alive)
-            .filter(|_| !self.for_grader.is_empty());
+        let model = Some(&self.model).filter(is_alive).filter(|_| has_model_work);
+        let grader = self.grader.as_ref().filter(is_alive).filter(|_| !self.for_grader.is_empty());
         model.into_iter().chain(grader).map(|party| party.lane)
     }
 
@@ -275,18 +245,8 @@ impl Work {
         let has_room = |party: &Party| party.dead.is_none() && room(party.lane);
         let grader = self.grader.as_ref().is_some_and(has_room);
         let model = has_room(&self.model);
-        let graded = if grader {
-            self.for_grader.pop_front()
-        } else {
-            None
-        };
-        graded.or_else(|| {
-            if model {
-                self.for_model.pop_front()
-            } else {
-                None
-            }
-        })
+        let graded = if grader { self.for_grader.pop_front() } else { None };
+        graded.or_else(|| if model { self.for_model.pop_front() } else { None })
     }
 
     /// Takes up the next sample; none when no sample is left. Once the model is dead only those are
@@ -308,19 +268,9 @@ impl Work {
 
     /// A reply has come: the lines that record it, and what follows once they are on disk.
     pub(super) fn answered(&mut self, ticket: Ticket, answer: Answer) -> (Vec<u8>, Commit) {
-        let Answer {
-            reply,
-            attempts,
-            latency,
-            place,
-        } = answer;
+        let Answer { reply, attempts, latency, place } = answer;
         let config = &self.party(ticket).config;
-        let bill = Bill::new(
-            config,
-            reply.usage,
-            reply.cost,
-            reply.service_tier.as_deref(),
-        );
+        let bill = Bill::new(config, reply.usage, reply.cost, reply.service_tier.as_deref());
         let usage = Some((ticket.slot.role(), bill));
         let key = self.key(ticket.sample);
         let (line, completion) = records::reply(key, ticket.slot, reply, attempts, latency);
@@ -341,20 +291,14 @@ impl Work {
         let trail = self.trail(ticket.sample);
         trail.lost();
         if !again {
-            trail.failure = Some(Failure {
-                slot: ticket.slot,
-                error: reason.to_owned(),
-            });
+            trail.failure = Some(Failure { slot: ticket.slot, error: reason.to_owned() });
         }
         self.go_on(ticket.task, ticket.sample, line, None, None)
     }
 
     /// A request has failed for good.
     pub(super) fn gave_up(&mut self, ticket: Ticket, error: String) -> (Vec<u8>, Commit) {
-        self.trail(ticket.sample).failure = Some(Failure {
-            slot: ticket.slot,
-            error,
-        });
+        self.trail(ticket.sample).failure = Some(Failure { slot: ticket.slot, error });
         self.go_on(ticket.task, ticket.sample, Vec::new(), None, None)
     }
 
@@ -390,30 +334,13 @@ impl Work {
             next.push(Request { ticket, errand });
         }
         self.n_uncommitted += 1;
-        (
-            lines,
-            Commit {
-                task,
-                sample,
-                usage,
-                next,
-                outcome,
-                place,
-            },
-        )
+        (lines, Commit { task, sample, usage, next, outcome, place })
     }
 
     /// The lines of a commit are on disk: it takes effect. What it gives back is to be started at
     /// once, in the place that it keeps.
     pub(super) fn committed(&mut self, commit: Commit) -> Vec<(Request, Option<Place>)> {
-        let Commit {
-            usage,
-            next,
-            outcome,
-            mut place,
-            sample,
-            ..
-        } = commit;
+        let Commit { usage, next, outcome, mut place, sample, .. } = commit;
         self.n_uncommitted -= 1;
         self.changed = true;
         if let Some((role, bill)) = usage {
@@ -494,9 +421,7 @@ impl Work {
         if task.status != TaskStatus::Interrupted {
             task.completed_at = Some(now());
         }
-        let Counts {
-            scored, correct, ..
-        } = self.counts;
+        let Counts { scored, correct, .. } = self.counts;
         let Self { task_id, .. } = self;
         tracing::info!(
             "{task_id}: {}, {correct} of {scored} scored samples are right",

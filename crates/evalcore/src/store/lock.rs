@@ -69,11 +69,8 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error).with_context(context),
             }
         }
-        let holder = Holder {
-            pid: std::process::id(),
-            host: host_name(),
-            started_at: unix_seconds(),
-        };
+        let holder =
+            Holder { pid: std::process::id(), host: host_name(), started_at: unix_seconds() };
         file.set_len(0).with_context(context)?;
         let line = serde_json::to_string(&holder)? + "\n";
         file.write_all(line.as_bytes()).with_context(context)?;
@@ -117,11 +114,7 @@ fn lock_path(task_file: &Path) -> PathBuf {
 }
 
 fn held_by(holder: &Holder) -> String {
-    let Holder {
-        pid,
-        host,
-        started_at,
-    } = holder;
+    let Holder { pid, host, started_at } = holder;
     // UTC, because the library does not know the user's zone.
     let since = DateTime::from_timestamp(*started_at as i64, 0).map_or_else(String::new, |time| {
         format!(" since {}", time.format("%Y-%m-%d %H:%M:%S UTC"))
@@ -131,16 +124,11 @@ fn held_by(holder: &Holder) -> String {
 }
 
 fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn unix_seconds() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -159,10 +147,7 @@ mod tests {
         let error = Lock::take(&path).expect_err("held").to_string();
         let start = format!("task file `{}` is held by pid {pid} on ", path.display());
         let end = format!(" UTC: wait for it, or stop it with `kill {pid}`");
-        assert!(
-            error.starts_with(&start) && error.ends_with(&end),
-            "{error}"
-        );
+        assert!(error.starts_with(&start) && error.ends_with(&end), "{error}");
         drop(lock);
         assert_eq!(holder(&path)?, None);
         drop(Lock::take(&path)?);
@@ -171,11 +156,7 @@ mod tests {
 
     #[test]
     fn a_runner_elsewhere_is_stopped_elsewhere() {
-        let holder = Holder {
-            pid: 7,
-            host: "far.example".into(),
-            started_at: 1_795_416_900.5,
-        };
+        let holder = Holder { pid: 7, host: "far.example".into(), started_at: 1_795_416_900.5 };
         assert_eq!(
             held_by(&holder),
             "held by pid 7 on far.example since 2026-11-23 06:55:00 UTC: \

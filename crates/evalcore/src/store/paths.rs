@@ -62,19 +62,14 @@ pub fn newest(folder: &Path) -> Result<PathBuf> {
     }
     match names.iter().max_by_key(|name| age(name)) {
         Some(name) => Ok(folder.join(name)),
-        None => bail!(
-            "no task file in `{}`: start with `submit`",
-            folder.display()
-        ),
+        None => bail!("no task file in `{}`: start with `submit`", folder.display()),
     }
 }
 
 /// Sorts names of task files from old to new; names without a stamp come before all others.
 fn age(name: &str) -> (Option<&str>, u64, &str) {
     let core = name.trim_start_matches("tasks_").trim_end_matches(".json");
-    let (stamp, rest) = core
-        .split_at_checked("YYYYmmdd_HHMMSS".len())
-        .unwrap_or((core, ""));
+    let (stamp, rest) = core.split_at_checked("YYYYmmdd_HHMMSS".len()).unwrap_or((core, ""));
     let is_stamp = stamp.bytes().enumerate().all(|(at, byte)| match at {
         8 => byte == b'_',
         _ => byte.is_ascii_digit(),
@@ -94,10 +89,7 @@ fn age(name: &str) -> (Option<&str>, u64, &str) {
 /// resolved; a file named otherwise gets `.d` appended.
 pub fn work_dir(task_file: &Path) -> PathBuf {
     let file = resolve(task_file);
-    if file
-        .extension()
-        .is_some_and(|extension| extension == "json")
-    {
+    if file.extension().is_some_and(|extension| extension == "json") {
         file.with_extension("")
     } else {
         let mut name = file.into_os_string();
@@ -153,11 +145,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 fn short_hash(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folder that holds `path`, as a path that can be opened.
@@ -188,10 +176,7 @@ mod tests {
     fn newest_is_what_the_link_leads_to() -> Result<()> {
         let folder = folder_with(&["tasks_20260101_000000.json", "tasks_20270101_000000.json"])?;
         symlink("tasks_20260101_000000.json", folder.path().join(LATEST))?;
-        assert_eq!(
-            newest(folder.path())?,
-            folder.path().join("tasks_20260101_000000.json")
-        );
+        assert_eq!(newest(folder.path())?, folder.path().join("tasks_20260101_000000.json"));
         Ok(())
     }
 
@@ -208,10 +193,7 @@ mod tests {
         ])?;
         symlink("gone.json", folder.path().join(LATEST))?;
         fs::create_dir(folder.path().join("tasks_20991231_000000.json"))?;
-        assert_eq!(
-            newest(folder.path())?,
-            folder.path().join("tasks_20261123_065500_10.json")
-        );
+        assert_eq!(newest(folder.path())?, folder.path().join("tasks_20261123_065500_10.json"));
         Ok(())
     }
 

@@ -34,9 +34,7 @@ pub fn read(path: &Path) -> Result<TaskFile> {
         if task.task_id.is_empty() {
             task.task_id.clone_from(key);
         }
-        check(key, task)
-            .with_context(|| format!("task `{key}`"))
-            .with_context(context)?;
+        check(key, task).with_context(|| format!("task `{key}`")).with_context(context)?;
     }
     Ok(file)
 }
@@ -65,8 +63,7 @@ fn decode(bytes: &[u8]) -> Result<TaskFile> {
         .map_err(|error| (error.path().to_owned(), error.into_inner()));
     match decoded {
         Ok(Tasks(tasks)) => {
-            json.end()
-                .map_err(|error| anyhow!("not JSON: {error}: {REMEDY}"))?;
+            json.end().map_err(|error| anyhow!("not JSON: {error}: {REMEDY}"))?;
             Ok(TaskFile { tasks })
         }
         Err((path, error)) => {
@@ -85,10 +82,7 @@ fn explain(path: &serde_path_to_error::Path, error: &serde_json::Error) -> anyho
         _ if error.classify() != Category::Data => format!("not JSON: {error}"),
         Some(Segment::Map { key }) => {
             let path = path.to_string();
-            match path
-                .strip_prefix(key.as_str())
-                .map(|field| field.trim_start_matches('.'))
-            {
+            match path.strip_prefix(key.as_str()).map(|field| field.trim_start_matches('.')) {
                 None | Some("") => format!("task `{key}`: {error}"),
                 Some(field) => format!("task `{key}`: field `{field}`: {error}"),
             }
@@ -123,29 +117,16 @@ fn check(key: &str, task: &Task) -> Result<()> {
         return Err(newer(task.format.into()));
     }
     let edited = |field: &str, value: &dyn fmt::Display, wanted: &str| {
-        Err(anyhow!(
-            "field `{field}` is {value}, not {wanted}: edited by hand? set it right"
-        ))
+        Err(anyhow!("field `{field}` is {value}, not {wanted}: edited by hand? set it right"))
     };
     if task.task_id != key {
-        return edited(
-            "task_id",
-            &format_args!("`{}`", task.task_id),
-            "the key it stands under",
-        );
+        return edited("task_id", &format_args!("`{}`", task.task_id), "the key it stands under");
     }
     if task.n_repeats == 0 {
         return edited("n_repeats", &0, "1 or more");
     }
-    if task
-        .num_examples
-        .is_some_and(|number| number as u64 > u64::from(u32::MAX))
-    {
-        return edited(
-            "num_examples",
-            &task.num_examples.unwrap_or(0),
-            "a number of samples",
-        );
+    if task.num_examples.is_some_and(|number| number as u64 > u64::from(u32::MAX)) {
+        return edited("num_examples", &task.num_examples.unwrap_or(0), "a number of samples");
     }
     if !(0.0..=100.0).contains(&task.progress) {
         return edited("progress", &task.progress, "in 0 to 100");
@@ -155,14 +136,8 @@ fn check(key: &str, task: &Task) -> Result<()> {
         ("created_at", task.created_at),
         ("started_at", task.started_at),
         ("completed_at", task.completed_at),
-        (
-            "session.started_at",
-            session.map(|session| session.started_at),
-        ),
-        (
-            "session.updated_at",
-            session.map(|session| session.updated_at),
-        ),
+        ("session.started_at", session.map(|session| session.started_at)),
+        ("session.updated_at", session.map(|session| session.updated_at)),
     ];
     for (field, time) in times {
         if let Some(time) = time

@@ -50,9 +50,7 @@ pub fn create(folder: &Path, file: &TaskFile, now: NaiveDateTime) -> Result<Crea
             Err(error) => return Err(error.error).with_context(context),
         }
     };
-    let warning = link_latest(folder, &path)
-        .err()
-        .map(|error| format!("{error:#}"));
+    let warning = link_latest(folder, &path).err().map(|error| format!("{error:#}"));
     sync_folder(folder).with_context(context)?;
     Ok(Created { path, warning })
 }
@@ -68,15 +66,9 @@ pub fn replace(path: &Path, file: &TaskFile) -> Result<()> {
     let folder = folder_of(&path);
     let temporary = write_temporary(folder, file).with_context(context)?;
     if let Ok(metadata) = fs::metadata(&path) {
-        temporary
-            .as_file()
-            .set_permissions(metadata.permissions())
-            .with_context(context)?;
+        temporary.as_file().set_permissions(metadata.permissions()).with_context(context)?;
     }
-    temporary
-        .persist(&path)
-        .map_err(|error| error.error)
-        .with_context(context)?;
+    temporary.persist(&path).map_err(|error| error.error).with_context(context)?;
     sync_folder(folder).with_context(context)
 }
 
@@ -90,10 +82,7 @@ fn write_temporary(folder: &Path, file: &TaskFile) -> Result<NamedTempFile> {
     let mut writer = BufWriter::new(temporary.as_file_mut());
     serde_json::to_writer_pretty(&mut writer, file)?;
     writer.write_all(b"\n")?;
-    writer
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)?
-        .sync_all()?;
+    writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     Ok(temporary)
 }
 
@@ -120,12 +109,7 @@ fn link_latest(folder: &Path, path: &Path) -> Result<()> {
 /// Puts a rename on disk. Some network file systems have no such call, and need none.
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     match File::open(folder)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Ok(())
         }
         done => done,
@@ -142,15 +126,8 @@ mod tests {
     use crate::task::Task;
 
     fn one_task() -> TaskFile {
-        let task = Task {
-            format: 1,
-            task_id: "a".into(),
-            n_repeats: 1,
-            ..Task::default()
-        };
-        TaskFile {
-            tasks: [("a".to_owned(), task)].into(),
-        }
+        let task = Task { format: 1, task_id: "a".into(), n_repeats: 1, ..Task::default() };
+        TaskFile { tasks: [("a".to_owned(), task)].into() }
     }
 
     fn now() -> NaiveDateTime {
@@ -160,9 +137,7 @@ mod tests {
 
     fn names(folder: &Path) -> Result<Vec<String>> {
         let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-        let names = entries
-            .iter()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
         let mut names: Vec<_> = names.collect();
         names.sort();
         Ok(names)
@@ -174,13 +149,7 @@ mod tests {
         let folder = parent.path().join("new/async_results");
         for name in ["tasks_20261123_065500.json", "tasks_20261123_065500_2.json"] {
             let created = create(&folder, &one_task(), now())?;
-            assert_eq!(
-                created,
-                Created {
-                    path: folder.join(name),
-                    warning: None
-                }
-            );
+            assert_eq!(created, Created { path: folder.join(name), warning: None });
             assert_eq!(fs::read_link(folder.join(LATEST))?, Path::new(name));
         }
         fs::create_dir(folder.join("tasks_20261123_065500_3"))?;
@@ -206,10 +175,7 @@ mod tests {
         let latest = folder.path().join(LATEST);
         symlink("gone.json", &latest)?;
         let created = create(folder.path(), &one_task(), now())?;
-        assert_eq!(
-            (store::resolve(&latest), created.warning),
-            (created.path, None)
-        );
+        assert_eq!((store::resolve(&latest), created.warning), (created.path, None));
         Ok(())
     }
 
@@ -250,13 +216,7 @@ mod tests {
             assert_eq!(new["b_1"][field], old["b_1"][field]);
         }
         assert_eq!(new["b_1"]["model_config"]["top_k"], 3);
-        let keys: Vec<_> = new["b_1"]
-            .as_object()
-            .expect("object")
-            .keys()
-            .rev()
-            .take(2)
-            .collect();
+        let keys: Vec<_> = new["b_1"].as_object().expect("object").keys().rev().take(2).collect();
         assert_eq!(keys, ["alpha", "zeta"]);
         let ids: Vec<_> = new.as_object().expect("object").keys().collect();
         assert_eq!(ids, ["b_1", "a_2"]);
@@ -267,10 +227,7 @@ mod tests {
     #[test]
     fn replace_follows_links_and_keeps_the_mode() -> Result<()> {
         let folder = tempfile::tempdir()?;
-        let (path, link) = (
-            folder.path().join("t.json"),
-            folder.path().join("link.json"),
-        );
+        let (path, link) = (folder.path().join("t.json"), folder.path().join("link.json"));
         fs::write(&path, "{}")?;
         fs::set_permissions(&path, Permissions::from_mode(0o640))?;
         symlink("t.json", &link)?;

@@ -90,10 +90,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Asked<'_>, ApiError> {
         prompt_len,
         max_tokens: request.max_output_tokens,
         n: 1,
-        web_search: request
-            .tools
-            .iter()
-            .any(|tool| tool.kind.starts_with("web_search")),
+        web_search: request.tools.iter().any(|tool| tool.kind.starts_with("web_search")),
         background: request.background,
     })
 }
@@ -111,9 +108,7 @@ impl Foreign {
             ("n", &self.n),
             ("stop", &self.stop),
         ];
-        sent.into_iter()
-            .find(|(_, value)| value.is_some())
-            .map(|(name, _)| name)
+        sent.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 }
 
@@ -158,24 +153,15 @@ mod tests {
         const BODY: &str = r#"{"model": "m", "input": [{"role": "user", "content": [{"type": "input_text", "text": "2+2?"}]}],
         "instructions": "add", "tools": [{"type": "web_search_preview"}], "background": true, "max_output_tokens": 64}"#;
         let asked = read(BODY.as_bytes()).unwrap();
-        assert_eq!(
-            (&*asked.question, asked.prompt_len, asked.max_tokens),
-            ("2+2?", 7, Some(64))
-        );
+        assert_eq!((&*asked.question, asked.prompt_len, asked.max_tokens), ("2+2?", 7, Some(64)));
         assert!(asked.web_search && asked.background);
         let asked = read(br#"{"model": "m", "input": "2+2?"}"#).unwrap();
-        assert_eq!(
-            (&*asked.question, asked.web_search, asked.background),
-            ("2+2?", false, false)
-        );
+        assert_eq!((&*asked.question, asked.web_search, asked.background), ("2+2?", false, false));
     }
 
     #[track_caller]
     fn check_refused(body: &str, param: &str) {
-        assert_eq!(
-            read(body.as_bytes()).unwrap_err().param.as_deref(),
-            Some(param)
-        );
+        assert_eq!(read(body.as_bytes()).unwrap_err().param.as_deref(), Some(param));
     }
 
     #[test]
@@ -183,10 +169,7 @@ mod tests {
         check_refused(r#"{"model": "m"}"#, "input");
         check_refused(r#"{"model": "m", "input": []}"#, "input");
         check_refused(r#"{"input": "2+2?"}"#, "model");
-        check_refused(
-            r#"{"model": "m", "input": "2+2?", "max_tokens": 100}"#,
-            "max_tokens",
-        );
+        check_refused(r#"{"model": "m", "input": "2+2?", "max_tokens": 100}"#, "max_tokens");
         check_refused(
             r#"{"model": "m", "input": "2+2?", "max_output_tokens": 15}"#,
             "max_output_tokens",

@@ -63,19 +63,11 @@ pub(crate) fn write(answer: &Answer, state: State<'_>) -> Vec<u8> {
 
 /// Reasoning, then searches, then opened pages, then the message, if there is any.
 fn output(answer: &Answer) -> Vec<Value> {
-    let Answer {
-        number, ref reply, ..
-    } = *answer;
+    let Answer { number, ref reply, .. } = *answer;
     let mut items =
         vec![json!({"id": format!("rs_mock{number}"), "type": "reasoning", "summary": []})];
-    let searches = reply
-        .queries
-        .iter()
-        .map(|query| json!({"type": "search", "queries": [query]}));
-    let opened = reply
-        .opened
-        .iter()
-        .map(|url| json!({"type": "open_page", "url": url}));
+    let searches = reply.queries.iter().map(|query| json!({"type": "search", "queries": [query]}));
+    let opened = reply.opened.iter().map(|url| json!({"type": "open_page", "url": url}));
     for (index, action) in searches.chain(opened).enumerate() {
         let id = format!("ws_mock{number}_{index}");
         items.push(
@@ -89,11 +81,7 @@ fn output(answer: &Answer) -> Vec<Value> {
         }),
         (None, None) => return items,
     };
-    let status = if reply.stop == Stop::Finished {
-        "completed"
-    } else {
-        "incomplete"
-    };
+    let status = if reply.stop == Stop::Finished { "completed" } else { "incomplete" };
     let id = format!("msg_mock{number}");
     items.push(json!({"id": id, "type": "message", "role": "assistant", "status": status, "content": [content]}));
     items
@@ -131,17 +119,9 @@ mod tests {
 
     #[test]
     fn searches_and_pages_come_before_the_message() {
-        let reply = Reply {
-            opened: vec!["https://a.example/".into()],
-            ..Reply::text("Größe\nmore")
-        };
-        let body = written(
-            Reply {
-                queries: vec!["a".into(), "b".into()],
-                ..reply
-            },
-            State::Done,
-        );
+        let reply =
+            Reply { opened: vec!["https://a.example/".into()], ..Reply::text("Größe\nmore") };
+        let body = written(Reply { queries: vec!["a".into(), "b".into()], ..reply }, State::Done);
         let kinds = body["output"]
             .as_array()
             .unwrap()
@@ -150,18 +130,9 @@ mod tests {
             .collect::<Vec<_>>();
         assert_eq!(
             kinds,
-            [
-                "reasoning",
-                "web_search_call",
-                "web_search_call",
-                "web_search_call",
-                "message"
-            ]
+            ["reasoning", "web_search_call", "web_search_call", "web_search_call", "message"]
         );
-        assert_eq!(
-            body["output"][2]["action"],
-            json!({"type": "search", "queries": ["b"]})
-        );
+        assert_eq!(body["output"][2]["action"], json!({"type": "search", "queries": ["b"]}));
         assert_eq!(
             body["output"][3]["action"],
             json!({"type": "open_page", "url": "https://a.example/"})
@@ -189,28 +160,16 @@ mod tests {
             (&body["status"], &body["incomplete_details"]["reason"]),
             (&json!("incomplete"), &json!("content_filter"))
         );
-        assert_eq!(
-            body["output"].as_array().unwrap().last().unwrap()["content"][0]["text"],
-            "4"
-        );
+        assert_eq!(body["output"].as_array().unwrap().last().unwrap()["content"][0]["text"], "4");
     }
 
     #[test]
     fn refusal_is_a_part_of_its_own_kind_and_nothing_is_no_message() {
         let body = written(Reply::refusal("no"), State::Done);
         let message = body["output"].as_array().unwrap().last().unwrap().clone();
-        assert_eq!(
-            message["content"],
-            json!([{"type": "refusal", "refusal": "no"}])
-        );
+        assert_eq!(message["content"], json!([{"type": "refusal", "refusal": "no"}]));
         let body = written(Reply::empty(), State::Done);
-        assert!(
-            body["output"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|item| item["type"] != "message")
-        );
+        assert!(body["output"].as_array().unwrap().iter().all(|item| item["type"] != "message"));
     }
 
     #[test]

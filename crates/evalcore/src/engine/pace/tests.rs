@@ -75,10 +75,7 @@ fn requests_in_flight_are_counted_once() {
 
 #[test]
 fn limits_by_hand_hold_from_the_start_and_the_server_makes_them_no_faster() {
-    let by_hand = PerMinute {
-        requests: Some(120),
-        tokens: None,
-    };
+    let by_hand = PerMinute { requests: Some(120), tokens: None };
     let mut pace = Pace::new(by_hand);
     let first = send(&mut pace, Duration::ZERO, 10);
     pace.observe(&first, &requests(6000, 5999, Duration::from_millis(10)));
@@ -88,10 +85,7 @@ fn limits_by_hand_hold_from_the_start_and_the_server_makes_them_no_faster() {
 
 #[test]
 fn tokens_reserved_by_hand_come_back_when_they_were_not_used() {
-    let by_hand = PerMinute {
-        requests: None,
-        tokens: Some(60_000),
-    };
+    let by_hand = PerMinute { requests: None, tokens: Some(60_000) };
     let mut pace = Pace::new(by_hand);
     let first = send(&mut pace, Duration::ZERO, 1000);
     assert!(wait(pace.admit(Duration::ZERO, 600)) > SECOND / 2);
@@ -104,10 +98,7 @@ fn tokens_reserved_by_hand_come_back_when_they_were_not_used() {
 #[test]
 fn nothing_is_sent_before_the_server_wants_it() {
     let mut pace = Pace::new(PerMinute::default());
-    let (one, two) = (
-        send(&mut pace, Duration::ZERO, 10),
-        send(&mut pace, Duration::ZERO, 10),
-    );
+    let (one, two) = (send(&mut pace, Duration::ZERO, 10), send(&mut pace, Duration::ZERO, 10));
     let limits = RateLimits::default();
     assert!(!pace.refused(SECOND, &one, &limits, Some(20 * SECOND)));
     assert!(!pace.refused(2 * SECOND, &two, &limits, Some(SECOND)));
@@ -120,12 +111,7 @@ fn refusal_is_explained_by_a_bucket_that_is_short() {
     let mut pace = Pace::new(PerMinute::default());
     let mut refused = |remaining| {
         let ticket = send(&mut pace, Duration::ZERO, 10);
-        pace.refused(
-            Duration::ZERO,
-            &ticket,
-            &requests(6000, remaining, SECOND),
-            None,
-        )
+        pace.refused(Duration::ZERO, &ticket, &requests(6000, remaining, SECOND), None)
     };
     assert!(!refused(500));
     assert!(refused(0));

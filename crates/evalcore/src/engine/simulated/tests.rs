@@ -61,58 +61,29 @@ fn latency() -> impl Strategy<Value = (f64, f64)> {
 #[test]
 fn a_limit_of_600_requests_a_minute_is_used_fully_whatever_the_burst() {
     for burst in [0.1, 0.15, 0.2, 0.5, 1.0, 2.0, 10.0, 30.0, 60.0] {
-        for (seed, latency) in [(0.05, 0.1), (0.2, 1.0), (1.0, 1.0), (0.5, 8.0)]
-            .into_iter()
-            .enumerate()
+        for (seed, latency) in
+            [(0.05, 0.1), (0.2, 1.0), (1.0, 1.0), (0.5, 8.0)].into_iter().enumerate()
         {
-            check(
-                &server(Some(600), None, burst),
-                &setting(latency, seed as u64),
-            );
+            check(&server(Some(600), None, burst), &setting(latency, seed as u64));
         }
     }
 }
 
 #[test]
 fn limit_by_hand_spares_a_server_that_tells_nothing() {
-    let server = Server {
-        tells: false,
-        ..server(Some(600), None, 5.0)
-    };
-    let by_hand = PerMinute {
-        requests: Some(600),
-        tokens: None,
-    };
-    let outcome = play(
-        &server,
-        &Setting {
-            by_hand,
-            ..setting((0.2, 2.0), 1)
-        },
-    );
+    let server = Server { tells: false, ..server(Some(600), None, 5.0) };
+    let by_hand = PerMinute { requests: Some(600), tokens: None };
+    let outcome = play(&server, &Setting { by_hand, ..setting((0.2, 2.0), 1) });
     assert_eq!(outcome.n_refused, 0);
-    assert!(
-        (99.0..104.0).contains(&outcome.seconds),
-        "{}",
-        outcome.seconds
-    );
+    assert!((99.0..104.0).contains(&outcome.seconds), "{}", outcome.seconds);
 }
 
 #[test]
 fn tokens_that_the_server_counts_otherwise_are_learnt() {
     for count in [0.7, 0.9, 1.05] {
         for burst in [1.0, 5.0, 60.0] {
-            let server = Server {
-                tokens_count: count,
-                ..server(None, Some(600_000), burst)
-            };
-            check(
-                &server,
-                &Setting {
-                    tokens: (500, 1500),
-                    ..setting((0.5, 3.0), 1)
-                },
-            );
+            let server = Server { tokens_count: count, ..server(None, Some(600_000), burst) };
+            check(&server, &Setting { tokens: (500, 1500), ..setting((0.5, 3.0), 1) });
         }
     }
 }

@@ -34,56 +34,26 @@ fn day(text: &str) -> NaiveDate {
 fn every_embedded_entry_holds_together() {
     let registry = Registry::embedded();
     for (name, entry) in &registry.built_in.models {
-        registry
-            .config(name)
-            .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        registry.config(name).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         if let Some(like) = &entry.like {
-            assert!(
-                registry.built_in.models.contains_key(like.get_ref()),
-                "{name}"
-            );
+            assert!(registry.built_in.models.contains_key(like.get_ref()), "{name}");
         }
         if let Some(server) = &entry.server {
             assert!(registry.server(server.get_ref()).is_some(), "{name}");
         }
         let entry = registry.find(name).expect("listed").entry();
-        assert_eq!(
-            entry.shutdown.is_some(),
-            entry.replacement.is_some(),
-            "{name}"
-        );
+        assert_eq!(entry.shutdown.is_some(), entry.replacement.is_some(), "{name}");
         if let Some(replacement) = &entry.replacement {
-            let next = registry
-                .built_in_entry(replacement)
-                .expect("replacement is listed");
+            let next = registry.built_in_entry(replacement).expect("replacement is listed");
             assert!(next.shutdown.is_none(), "{name}: {replacement} ends, too");
         }
         if let Some(prices) = entry.prices() {
             assert!(prices.input > 0.0 && prices.output > prices.input, "{name}");
-            assert!(
-                prices.cached_input.is_none_or(|price| price < prices.input),
-                "{name}"
-            );
-            assert!(
-                prices.batch_input.is_none_or(|price| price < prices.input),
-                "{name}"
-            );
-            assert!(
-                prices
-                    .batch_output
-                    .is_none_or(|price| price < prices.output),
-                "{name}"
-            );
-            assert!(
-                prices.long_input.is_none_or(|price| price > prices.input),
-                "{name}"
-            );
-            assert!(
-                prices
-                    .priority_input
-                    .is_none_or(|price| price > prices.input),
-                "{name}"
-            );
+            assert!(prices.cached_input.is_none_or(|price| price < prices.input), "{name}");
+            assert!(prices.batch_input.is_none_or(|price| price < prices.input), "{name}");
+            assert!(prices.batch_output.is_none_or(|price| price < prices.output), "{name}");
+            assert!(prices.long_input.is_none_or(|price| price > prices.input), "{name}");
+            assert!(prices.priority_input.is_none_or(|price| price > prices.input), "{name}");
             assert_eq!(prices.as_of, "2026-11-23", "{name}");
             assert!(entry.max_input_tokens > Some(0), "{name}");
             assert!(entry.max_output_tokens > Some(0), "{name}");
@@ -103,21 +73,9 @@ fn names_of_the_reference_carry_what_it_sends() {
                 "system_message": "You are a helpful assistant."})
     };
     check(&registry, "gpt-4o", chat("gpt-4o", 0.5, 2048));
-    check(
-        &registry,
-        "gpt-4o-mini",
-        chat("gpt-4o-mini-2024-07-18", 0.5, 2048),
-    );
-    check(
-        &registry,
-        "gpt-4.1-temp-1",
-        chat("gpt-4.1-2025-04-14", 1.0, 2048),
-    );
-    check(
-        &registry,
-        "gpt-4o-2024-08-06-temp-1",
-        chat("gpt-4o-2024-08-06", 1.0, 2048),
-    );
+    check(&registry, "gpt-4o-mini", chat("gpt-4o-mini-2024-07-18", 0.5, 2048));
+    check(&registry, "gpt-4.1-temp-1", chat("gpt-4.1-2025-04-14", 1.0, 2048));
+    check(&registry, "gpt-4o-2024-08-06-temp-1", chat("gpt-4o-2024-08-06", 1.0, 2048));
     check(&registry, "gpt-3.5-turbo", chat("gpt-3.5-turbo", 0.5, 1024));
     check(
         &registry,
@@ -144,11 +102,7 @@ fn names_of_the_reference_carry_what_it_sends() {
 fn the_system_message_is_the_references() {
     let text = embedded("gpt-4o").system_message.expect("has one");
     let hash = Sha256::digest(text.as_bytes());
-    let start: String = hash
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let start: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     assert_eq!((text.len(), start.as_str()), (28, "75357d68"));
 }
 
@@ -160,26 +114,14 @@ fn other_models_carry_nothing_that_was_not_set() {
         "gpt-6-sol",
         json!({"model": "gpt-6-sol", "api": "responses", "system_role": "developer"}),
     );
-    check(
-        &registry,
-        "llama3.3",
-        json!({"model": "llama3.3", "api": "chat"}),
-    );
-    check(
-        &registry,
-        "mock/p80",
-        json!({"model": "mock/p80", "api": "chat"}),
-    );
+    check(&registry, "llama3.3", json!({"model": "llama3.3", "api": "chat"}));
+    check(&registry, "mock/p80", json!({"model": "mock/p80", "api": "chat"}));
 }
 
 #[test]
 fn a_dated_snapshot_has_its_aliass_prices_but_not_its_settings() {
     let registry = Registry::embedded();
-    check(
-        &registry,
-        "gpt-4.1-2025-04-14",
-        json!({"model": "gpt-4.1-2025-04-14", "api": "chat"}),
-    );
+    check(&registry, "gpt-4.1-2025-04-14", json!({"model": "gpt-4.1-2025-04-14", "api": "chat"}));
     let prices = |name: &str| embedded(name).prices.map(|prices| prices.output);
     assert_eq!(prices("gpt-4.1-2025-04-14"), Some(8.0));
     assert_eq!(prices("gpt-6-sol-2026-10-01"), Some(10.0));
@@ -213,15 +155,7 @@ fn search_is_a_tool_over_responses_at_its_own_price() {
 #[test]
 fn mock_models_that_do_not_exist_are_refused() {
     let registry = Registry::embedded();
-    for name in [
-        "mock/p101",
-        "mock/",
-        "mock/p",
-        "mock/gpt-4o",
-        "mock/p1+search",
-        "",
-        "a b",
-    ] {
+    for name in ["mock/p101", "mock/", "mock/p", "mock/gpt-4o", "mock/p1+search", "", "a b"] {
         assert!(registry.config(name).is_err(), "{name}");
     }
     for name in ["mock/p0", "mock/p100", "mock/grader"] {
@@ -281,10 +215,7 @@ fn a_file_of_ones_own_adds_and_overrides_field_by_field() {
     };
     assert_eq!(output("qwen3:8b"), Some(0.0));
     assert_eq!(output("fast"), Some(10.0));
-    assert_eq!(
-        registry.config("o3_high").expect("listed"),
-        embedded("o3_high")
-    );
+    assert_eq!(registry.config("o3_high").expect("listed"), embedded("o3_high"));
 }
 
 #[track_caller]
@@ -296,14 +227,8 @@ fn check_mistake(text: &str, expected: &str) {
 
 #[test]
 fn what_a_file_refers_to_must_be_there() {
-    check_mistake(
-        "[models.a]\nserver = \"vlm\"\n",
-        "line 2, column 10: no server `vlm`",
-    );
-    check_mistake(
-        "[models.a]\nlike = \"nobody\"\n",
-        "line 2, column 8: no model `nobody`",
-    );
+    check_mistake("[models.a]\nserver = \"vlm\"\n", "line 2, column 10: no server `vlm`");
+    check_mistake("[models.a]\nlike = \"nobody\"\n", "line 2, column 8: no model `nobody`");
     let circle = "[models.a]\nlike = \"b\"\n[models.b]\nlike = \"a\"\n";
     check_mistake(circle, "line 2, column 8: `a` is like itself");
     check_mistake("[models.a]\nlike = \"a\"\n", "`a` is like itself");
@@ -318,10 +243,7 @@ server = \"azure\"
 }
 
 fn at(url: &str) -> Settings {
-    Settings {
-        base_url: Some(url.to_owned()),
-        ..Settings::default()
-    }
+    Settings { base_url: Some(url.to_owned()), ..Settings::default() }
 }
 
 #[test]
@@ -331,30 +253,17 @@ fn servers_are_recognised_by_their_address() {
     let azure = config("my-deployment", "https://me.openai.azure.com/openai/v1/");
     assert_eq!(azure.key_header.as_deref(), Some("api-key"));
     assert_eq!(azure.key_variable.as_deref(), Some("AZURE_OPENAI_API_KEY"));
-    assert_eq!(
-        azure.base_url.as_deref(),
-        Some("https://me.openai.azure.com/openai/v1")
-    );
+    assert_eq!(azure.base_url.as_deref(), Some("https://me.openai.azure.com/openai/v1"));
     let router = config("a/b", "https://openrouter.ai/api/v1");
     assert_eq!(router.key_variable.as_deref(), Some("OPENROUTER_API_KEY"));
     let ollama = config("gpt-5.4", "http://10.0.0.3:11434/v1");
     assert_eq!(ollama.token_limit_field, Some(TokenLimitField::MaxTokens));
     assert_eq!(ollama.system_role.as_deref(), Some("system"));
-    let gemini = config(
-        "gpt-5.4",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-    );
+    let gemini = config("gpt-5.4", "https://generativelanguage.googleapis.com/v1beta/openai");
     assert_eq!(gemini.api, Api::Chat);
-    for url in [
-        "http://localhost:8000/v1",
-        "https://openrouter.ai.evil.com/v1",
-    ] {
+    for url in ["http://localhost:8000/v1", "https://openrouter.ai.evil.com/v1"] {
         let other = config("gpt-4o", url);
-        assert_eq!(
-            (other.key_variable, other.token_limit_field),
-            (None, None),
-            "{url}"
-        );
+        assert_eq!((other.key_variable, other.token_limit_field), (None, None), "{url}");
     }
 }
 
@@ -364,20 +273,11 @@ fn an_entrys_key_does_not_go_to_another_address() {
             headers = { X-Team = \"t\" }\n[models.b]\nkey_variable = \"B_KEY\"\n";
     let registry = with(text).expect("a fine file");
     let config = |name: &str, url: &str| registry.config_with(name, &at(url)).expect("a fine name");
-    assert_eq!(
-        config("a", "https://a.example/v1/").key_variable.as_deref(),
-        Some("A_KEY")
-    );
+    assert_eq!(config("a", "https://a.example/v1/").key_variable.as_deref(), Some("A_KEY"));
     let elsewhere = config("a", "https://b.example/v1");
     assert_eq!((elsewhere.key_variable, elsewhere.headers.len()), (None, 0));
-    assert_eq!(
-        config("b", "https://b.example/v1").key_variable.as_deref(),
-        Some("B_KEY")
-    );
-    assert_eq!(
-        config("claude-sonnet-5", "http://localhost:1/v1").key_variable,
-        None
-    );
+    assert_eq!(config("b", "https://b.example/v1").key_variable.as_deref(), Some("B_KEY"));
+    assert_eq!(config("claude-sonnet-5", "http://localhost:1/v1").key_variable, None);
 }
 
 #[test]
@@ -391,10 +291,7 @@ fn what_the_user_sets_now_comes_before_any_file() {
         ..Settings::default()
     };
     let config = registry.config_with("gpt-4o", &settings).expect("listed");
-    assert_eq!(
-        (config.temperature, config.max_tokens),
-        (Some(1.5), Some(7))
-    );
+    assert_eq!((config.temperature, config.max_tokens), (Some(1.5), Some(7)));
     assert_eq!(config.system_message.as_deref(), Some("Be brief."));
     assert_eq!(config.reasoning_effort.as_deref(), Some("low"));
 }
@@ -406,19 +303,14 @@ fn only_the_default_grader_has_settings_of_its_own() {
         registry.grader(named, model, None).expect("a fine name")
     };
     let default = grader(None, "gpt-4o");
-    assert_eq!(
-        (default.temperature, default.max_tokens),
-        (Some(0.5), Some(2048))
-    );
+    assert_eq!((default.temperature, default.max_tokens), (Some(0.5), Some(2048)));
     assert_eq!(default.prices.map(|prices| prices.input), Some(2.0));
     let same = grader(Some("gpt-4.1-2025-04-14"), "gpt-4o");
     assert_eq!((same.temperature, same.max_tokens), (None, None));
     assert_eq!(grader(Some("gpt-4o"), "mock/p80").temperature, Some(0.5));
     assert_eq!(grader(None, "mock/p80").model, "mock/grader");
     let text = "[models.\"gpt-4.1-2025-04-14\"]\ntemperature = 0\n";
-    let own = with(text)
-        .expect("a fine file")
-        .grader(None, "gpt-4o", None);
+    let own = with(text).expect("a fine file").grader(None, "gpt-4o", None);
     let own = own.expect("a fine name");
     assert_eq!((own.temperature, own.max_tokens), (Some(0.0), Some(2048)));
 }
@@ -475,10 +367,7 @@ fn what_is_missing_for_the_references_numbers_is_announced() {
     let config = registry.config(name).expect("listed");
     let warnings = registry.warnings(name, &config, day("2025-12-01"));
     assert_eq!(warnings.len(), 1);
-    assert!(
-        warnings[0].contains("system message of 718 bytes"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].contains("system message of 718 bytes"), "{warnings:?}");
 }
 
 #[test]
@@ -493,17 +382,9 @@ fn what_the_server_will_refuse_is_announced() {
     let refused = "model `gpt-5.4` refuses a temperature unless the reasoning effort is `none`: \
             requests with temperature 0 will fail";
     check("gpt-5.4", json!({"temperature": 0.0}), &[refused]);
-    check(
-        "gpt-5.4",
-        json!({"temperature": 0.0, "reasoning_effort": "none"}),
-        &[],
-    );
+    check("gpt-5.4", json!({"temperature": 0.0, "reasoning_effort": "none"}), &[]);
     let search = "model `gpt-5+search` cannot search with the reasoning effort `minimal`";
-    check(
-        "gpt-5+search",
-        json!({"reasoning_effort": "minimal"}),
-        &[search],
-    );
+    check("gpt-5+search", json!({"reasoning_effort": "minimal"}), &[search]);
     let background = "model `gpt-4o`: only Responses has a background mode";
     check("gpt-4o", json!({"background": true}), &[background]);
     let gemini = json!({"api": "responses"});

@@ -74,25 +74,14 @@ struct Output {
 
 /// The reply in `body`; none for a body that needs more care.
 pub(super) fn decode(body: &[u8]) -> Option<Reply> {
-    let Plain {
-        choices: [choice],
-        usage,
-        model,
-        service_tier,
-        error,
-    } = serde_json::from_slice(body).ok()?;
-    let Choice {
-        message,
-        finish_reason,
-        error: error_of_choice,
-    } = choice;
+    let Plain { choices: [choice], usage, model, service_tier, error } =
+        serde_json::from_slice(body).ok()?;
+    let Choice { message, finish_reason, error: error_of_choice } = choice;
     let is_special = error.is_some()
         || error_of_choice.is_some()
         || message.refusal.is_some()
         || !message.annotations.is_empty()
-        || usage
-            .as_ref()
-            .is_some_and(|it| it.cost.is_some() || it.reasoning_tokens.is_some())
+        || usage.as_ref().is_some_and(|it| it.cost.is_some() || it.reasoning_tokens.is_some())
         || matches!(finish_reason.as_deref(), Some("error" | "abort"));
     (!is_special).then(|| Reply {
         completion: Completion {
@@ -158,15 +147,9 @@ mod tests {
         };
         check("/choices", json!([]));
         check("/choices/0/message/content", json!(null));
-        check(
-            "/choices/0/message/content",
-            json!([{"type": "text", "text": "a"}]),
-        );
+        check("/choices/0/message/content", json!([{"type": "text", "text": "a"}]));
         check("/choices/0/message/refusal", json!("no"));
-        check(
-            "/choices/0/message/annotations",
-            json!([{"type": "url_citation"}]),
-        );
+        check("/choices/0/message/annotations", json!([{"type": "url_citation"}]));
         check("/choices/0/finish_reason", json!("error"));
         check("/usage/prompt_tokens", json!("many"));
         check(

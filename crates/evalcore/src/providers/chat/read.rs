@@ -74,20 +74,14 @@ fn without_choice(document: &Value) -> Result<Completion, Failure> {
 fn content(value: &Value) -> Result<String, Failure> {
     match value {
         Value::String(text) => Ok(text.clone()),
-        Value::Array(parts) => Ok(parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect()),
+        Value::Array(parts) => Ok(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
         Value::Null => Ok(String::new()),
         _ => Err(unreadable("`content` is neither text nor a list")),
     }
 }
 
 fn usage(value: &Value) -> Option<Tokens> {
-    let (input, output) = (
-        value["prompt_tokens"].as_u64()?,
-        value["completion_tokens"].as_u64()?,
-    );
+    let (input, output) = (value["prompt_tokens"].as_u64()?, value["completion_tokens"].as_u64()?);
     let read = &value["prompt_tokens_details"];
     let written = &value["completion_tokens_details"];
     Some(Tokens {
@@ -96,13 +90,9 @@ fn usage(value: &Value) -> Option<Tokens> {
         cache_write_tokens: count(&read["cache_write_tokens"]),
         output_tokens: output,
         reasoning_tokens: count(
-            written
-                .get("reasoning_tokens")
-                .unwrap_or(&value["reasoning_tokens"]),
+            written.get("reasoning_tokens").unwrap_or(&value["reasoning_tokens"]),
         ),
-        total_tokens: value["total_tokens"]
-            .as_u64()
-            .unwrap_or(input.saturating_add(output)),
+        total_tokens: value["total_tokens"].as_u64().unwrap_or(input.saturating_add(output)),
         searches: 0,
     })
 }
@@ -117,28 +107,19 @@ mod tests {
     #[track_caller]
     fn check(body: Value, expected: Result<Reply, &str>) {
         let decoded = decode(body.to_string().as_bytes());
-        assert_eq!(
-            decoded.map_err(|failure| failure.to_string()),
-            expected.map_err(str::to_owned)
-        );
+        assert_eq!(decoded.map_err(|failure| failure.to_string()), expected.map_err(str::to_owned));
     }
 
     fn reply(text: &str) -> Reply {
         Reply {
-            completion: Completion {
-                text: text.into(),
-                ..Completion::default()
-            },
+            completion: Completion { text: text.into(), ..Completion::default() },
             ..Reply::default()
         }
     }
 
     #[test]
     fn an_answer_needs_nothing_but_its_text() {
-        check(
-            json!({"choices": [{"message": {"content": "4"}}]}),
-            Ok(reply("4")),
-        );
+        check(json!({"choices": [{"message": {"content": "4"}}]}), Ok(reply("4")));
     }
 
     #[test]
@@ -166,14 +147,7 @@ mod tests {
         assert_eq!(reply.model.as_deref(), Some("gpt-4o-2024-08-06"));
         let usage = reply.usage.expect("usage");
         assert_eq!((usage.input_tokens, usage.cached_tokens), (10, 4));
-        assert_eq!(
-            (
-                usage.output_tokens,
-                usage.reasoning_tokens,
-                usage.total_tokens
-            ),
-            (5, 3, 15)
-        );
+        assert_eq!((usage.output_tokens, usage.reasoning_tokens, usage.total_tokens), (5, 3, 15));
     }
 
     #[test]
@@ -187,10 +161,7 @@ mod tests {
             Ok(reply("")),
         );
         let parts = json!([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "4"}]);
-        check(
-            json!({"choices": [{"message": {"content": parts}}]}),
-            Ok(reply("4")),
-        );
+        check(json!({"choices": [{"message": {"content": parts}}]}), Ok(reply("4")));
     }
 
     #[test]
@@ -205,10 +176,7 @@ mod tests {
         let reply = decode(body.to_string().as_bytes()).expect("an answer");
         assert_eq!(reply.cost, Some(0.03));
         assert_eq!(reply.service_tier.as_deref(), Some("flex"));
-        let citation = Citation {
-            url: "u".into(),
-            title: Some("t".into()),
-        };
+        let citation = Citation { url: "u".into(), title: Some("t".into()) };
         assert_eq!(reply.trace.citations, [citation]);
         assert_eq!(reply.usage.map(|usage| usage.reasoning_tokens), Some(2));
     }
@@ -224,18 +192,12 @@ mod tests {
     #[test]
     fn a_list_of_parts_is_one_text() {
         let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
-        check(
-            json!({"choices": [{"message": {"content": parts}}]}),
-            Ok(reply("ab")),
-        );
+        check(json!({"choices": [{"message": {"content": parts}}]}), Ok(reply("ab")));
     }
 
     #[test]
     fn an_error_inside_a_200_is_an_error() {
-        check(
-            json!({"error": {"message": "busy", "code": 502}}),
-            Err("HTTP 502 `502`: busy"),
-        );
+        check(json!({"error": {"message": "busy", "code": 502}}), Err("HTTP 502 `502`: busy"));
         check(
             json!({"choices": [{"error": {"message": "m", "code": "x"}}]}),
             Err("HTTP 200 `x`: m"),
@@ -244,17 +206,9 @@ mod tests {
 
     #[test]
     fn a_body_without_an_answer_is_unreadable() {
-        check(
-            json!({"choices": []}),
-            Err("unreadable answer: no `choices`"),
-        );
+        check(json!({"choices": []}), Err("unreadable answer: no `choices`"));
         check(json!([]), Err("unreadable answer: no `choices`"));
-        let failure = decode(b"{\"choices\": [{\"mess")
-            .expect_err("cut off")
-            .to_string();
-        assert!(
-            failure.starts_with("network: the answer breaks off: EOF"),
-            "{failure}"
-        );
+        let failure = decode(b"{\"choices\": [{\"mess").expect_err("cut off").to_string();
+        assert!(failure.starts_with("network: the answer breaks off: EOF"), "{failure}");
     }
 }

@@ -38,11 +38,7 @@ pub(in crate::providers) fn decode(body: &[u8]) -> Result<Asked, Failure> {
         trace.add_citations(&part["annotations"]);
     }
     Ok(Asked::Reply(Reply {
-        completion: Completion {
-            text: answer,
-            finish_reason,
-            refusal,
-        },
+        completion: Completion { text: answer, finish_reason, refusal },
         usage: usage(&document["usage"], n_searches),
         cost: cost(&document["usage"]),
         model: text(&document["model"]),
@@ -116,10 +112,7 @@ fn parts(items: &[Value]) -> impl Iterator<Item = &Value> {
 }
 
 fn usage(value: &Value, searches: u64) -> Option<Tokens> {
-    let (input, output) = (
-        value["input_tokens"].as_u64()?,
-        value["output_tokens"].as_u64()?,
-    );
+    let (input, output) = (value["input_tokens"].as_u64()?, value["output_tokens"].as_u64()?);
     let read = &value["input_tokens_details"];
     Some(Tokens {
         input_tokens: input,
@@ -127,9 +120,7 @@ fn usage(value: &Value, searches: u64) -> Option<Tokens> {
         cache_write_tokens: count(&read["cache_write_tokens"]),
         output_tokens: output,
         reasoning_tokens: count(&value["output_tokens_details"]["reasoning_tokens"]),
-        total_tokens: value["total_tokens"]
-            .as_u64()
-            .unwrap_or(input.saturating_add(output)),
+        total_tokens: value["total_tokens"].as_u64().unwrap_or(input.saturating_add(output)),
         searches,
     })
 }
@@ -247,9 +238,7 @@ mod tests {
     fn a_response_at_work_is_pending() {
         for status in ["queued", "in_progress"] {
             let body = json!({"id": "resp_1", "status": status, "output": [], "usage": null});
-            let expected = Asked::Pending {
-                id: "resp_1".into(),
-            };
+            let expected = Asked::Pending { id: "resp_1".into() };
             assert_eq!(decode(body.to_string().as_bytes()), Ok(expected));
         }
         for id in [json!("a b"), json!(7), json!(null)] {
@@ -268,10 +257,7 @@ mod tests {
             )
         };
         assert_eq!(failed("server_error"), "HTTP 500 `server_error`: m");
-        assert_eq!(
-            failed("rate_limit_exceeded"),
-            "HTTP 429 `rate_limit_exceeded`: m"
-        );
+        assert_eq!(failed("rate_limit_exceeded"), "HTTP 429 `rate_limit_exceeded`: m");
         assert_eq!(failed("invalid_prompt"), "HTTP 200 `invalid_prompt`: m");
         assert_eq!(
             failure(json!({"status": "failed", "error": null})),
@@ -302,11 +288,7 @@ mod tests {
 
     #[test]
     fn a_body_without_an_answer_is_unreadable() {
-        for body in [
-            json!({}),
-            json!([]),
-            json!({"status": "completed", "output": null}),
-        ] {
+        for body in [json!({}), json!([]), json!({"status": "completed", "output": null})] {
             assert_eq!(failure(body), "unreadable answer: no `output`");
         }
     }

@@ -6,9 +6,7 @@ use crate::providers::Trace;
 
 /// Adds all calls among `items` to the trace, and gives the number of those that are billed.
 pub(super) fn searches(items: &[Value], trace: &mut Trace) -> u64 {
-    let calls = items
-        .iter()
-        .filter(|item| item["type"] == "web_search_call");
+    let calls = items.iter().filter(|item| item["type"] == "web_search_call");
     calls.map(|item| u64::from(search(item, trace))).sum()
 }
 
@@ -50,10 +48,7 @@ mod tests {
             call("failed", json!({"type": "search", "query": "q4"})),
             call("completed", json!({"type": "open_page", "url": "u1"})),
             call("completed", json!({"type": "open_page", "url": null})),
-            call(
-                "completed",
-                json!({"type": "find_in_page", "url": "u2", "pattern": "p"}),
-            ),
+            call("completed", json!({"type": "find_in_page", "url": "u2", "pattern": "p"})),
             call("dreaming", json!({"type": "swim"})),
             json!({"type": "message", "action": {"type": "search", "query": "q5"}}),
         ];

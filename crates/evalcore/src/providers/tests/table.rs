@@ -47,11 +47,7 @@ fn check(
         (HeaderName::from_static(name), value)
     });
     let Body(body) = body.into();
-    let answer = Answer {
-        status,
-        headers: headers.collect(),
-        body,
-    };
+    let answer = Answer { status, headers: headers.collect(), body };
     let found = match decode(api, &answer) {
         Ok(Asked::Pending { .. }) => Expected::Pending,
         Ok(Asked::Reply(reply)) if reply.completion.is_refused() => Expected::Refused,

@@ -14,11 +14,7 @@ const NOW: f64 = 1_795_417_092.0;
 
 fn status(tasks: Value, is_alive: bool) -> Status {
     let file: TaskFile = serde_json::from_value(tasks).expect("tasks");
-    let holder = Holder {
-        pid: 1234,
-        host: "myhost".into(),
-        started_at: NOW - 192.0,
-    };
+    let holder = Holder { pid: 1234, host: "myhost".into(), started_at: NOW - 192.0 };
     let path = Path::new("async_results/tasks_20261123_065500.json");
     Status::new(&file, path, is_alive.then_some(&holder), NOW)
 }
@@ -162,14 +158,8 @@ fn a_file_without_tasks_says_so() {
 fn what_to_do_without_a_runner_depends_on_what_is_left() {
     let table = [
         (json!({"a": {}}), "none (start `run` to begin)"),
-        (
-            json!({"a": {}, "b": {"status": "completed"}}),
-            "none (start `run` to go on)",
-        ),
-        (
-            json!({"a": {"status": "completed"}}),
-            "none (all tasks are completed)",
-        ),
+        (json!({"a": {}, "b": {"status": "completed"}}), "none (start `run` to go on)"),
+        (json!({"a": {"status": "completed"}}), "none (all tasks are completed)"),
         (
             json!({"a": {"status": "failed"}}),
             "none (all tasks have ended; `run` tries what failed again)",
@@ -320,10 +310,8 @@ fn a_toy_score_in_one_line_says_that_it_is_one_or_is_left_out() {
         "browsecomp  mock  completed  100%    1/1  accuracy 100.0 % (n=1, embedded sample)",
     ];
     assert_eq!(rows(100), expected);
-    let expected = [
-        "browsecomp  o3    running    100%  30/30",
-        "browsecomp  mock  completed  100%    1/1",
-    ];
+    let expected =
+        ["browsecomp  o3    running    100%  30/30", "browsecomp  mock  completed  100%    1/1"];
     assert_eq!(rows(80), expected);
 }
 
@@ -339,10 +327,7 @@ fn a_file_elsewhere_is_named_in_the_command() {
         ("async_results/tasks_1.json", "run"),
         ("./async_results/tasks_1.json", "run"),
         ("out/tasks_1.json", "run --tasks out/tasks_1.json"),
-        (
-            "/a/async_results/t.json",
-            "run --tasks /a/async_results/t.json",
-        ),
+        ("/a/async_results/t.json", "run --tasks /a/async_results/t.json"),
         ("tasks 1.json", "run --tasks 'tasks 1.json'"),
     ];
     for (file, command) in table {
@@ -350,10 +335,7 @@ fn a_file_elsewhere_is_named_in_the_command() {
     }
     let mut status = status(json!({"a": {}, "b": {"status": "completed"}}), false);
     status.file = "out/tasks_x.json".to_owned();
-    assert_eq!(
-        runner(&status, &Utc),
-        "none (start `run --tasks out/tasks_x.json` to go on)"
-    );
+    assert_eq!(runner(&status, &Utc), "none (start `run --tasks out/tasks_x.json` to go on)");
 }
 
 #[test]
@@ -363,11 +345,7 @@ fn two_hundred_tasks_take_a_few_milliseconds() {
     let status = status(Value::Object(many), true);
     let start = Instant::now();
     screen(&status, 80, &Utc);
-    assert!(
-        start.elapsed() < Duration::from_millis(100),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
 }
 
 proptest! {

@@ -4,17 +4,8 @@ use super::*;
 
 fn status(tasks: Value, is_alive: bool) -> Status {
     let file: TaskFile = serde_json::from_value(tasks).expect("tasks");
-    let holder = Holder {
-        pid: 7,
-        host: "h".into(),
-        started_at: 90.0,
-    };
-    Status::new(
-        &file,
-        Path::new("r/t.json"),
-        is_alive.then_some(&holder),
-        200.0,
-    )
+    let holder = Holder { pid: 7, host: "h".into(), started_at: 90.0 };
+    Status::new(&file, Path::new("r/t.json"), is_alive.then_some(&holder), 200.0)
 }
 
 fn running() -> Value {
@@ -79,10 +70,7 @@ fn a_dead_runner_leaves_stale_tasks_that_wait() {
     assert!(task.stale && !status.all_ended);
     assert_eq!((status.summary.running, status.summary.stale), (1, 1));
     assert_eq!(status.waiting_for, Some("runner"));
-    assert_eq!(
-        (task.duration_seconds, task.remaining_seconds),
-        (Some(90.0), None)
-    );
+    assert_eq!((task.duration_seconds, task.remaining_seconds), (Some(90.0), None));
     assert_eq!(task.waiting, None);
 }
 
@@ -105,10 +93,7 @@ fn the_summary_holds_what_all_tasks_cost() {
 #[test]
 fn only_the_word_sample_is_the_embedded_sample() {
     for (source, is_embedded) in [("sample", true), ("/data/sample", false), ("", false)] {
-        let dataset = DatasetView {
-            source: source.into(),
-            rows: 3,
-        };
+        let dataset = DatasetView { source: source.into(), rows: 3 };
         assert_eq!(dataset.is_embedded(), is_embedded, "{source}");
     }
 }
@@ -129,17 +114,8 @@ fn files_of_the_older_scripts_show_what_they_have() {
     });
     let status = status(tasks, false);
     let (a, b) = (&status.tasks[0], &status.tasks[1]);
-    assert_eq!(
-        a.accuracy,
-        Some(Accuracy {
-            value: 0.75,
-            n: None
-        })
-    );
-    assert_eq!(
-        (a.done, a.total, b.done, b.total),
-        (None, Some(10), None, None)
-    );
+    assert_eq!(a.accuracy, Some(Accuracy { value: 0.75, n: None }));
+    assert_eq!((a.done, a.total, b.done, b.total), (None, Some(10), None, None));
     assert_eq!((b.accuracy, b.status), (None, TaskStatus::Interrupted));
 }
 

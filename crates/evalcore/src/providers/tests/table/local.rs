@@ -11,20 +11,8 @@ fn vllm() {
         json!({"choices": [{"finish_reason": "stop", "stop_reason": null, "prompt_logprobs": null,
             "message": {"content": content, name: "two and two"}}]})
     };
-    check(
-        "vLLM",
-        200,
-        &[],
-        thought(json!("4"), "reasoning"),
-        Text("4"),
-    );
-    check(
-        "vLLM",
-        200,
-        &[],
-        thought(json!(null), "reasoning_content"),
-        Text(""),
-    );
+    check("vLLM", 200, &[], thought(json!("4"), "reasoning"), Text("4"));
+    check("vLLM", 200, &[], thought(json!(null), "reasoning_content"), Text(""));
     let ended =
         |reason: &str| json!({"choices": [{"finish_reason": reason, "message": {"content": "4"}}]});
     check("vLLM", 200, &[], ended("abort"), Retry);
@@ -33,21 +21,9 @@ fn vllm() {
     let flat = |code: u16, kind: &str, message: &str| json!({"object": "error", "message": message, "type": kind, "param": null, "code": code});
     let long = "This model's maximum context length is 4096 tokens.";
     check("vLLM", 400, &[], flat(400, "BadRequestError", long), GiveUp);
-    check(
-        "vLLM",
-        404,
-        &[],
-        flat(404, "NotFoundError", "The model `m` does not exist."),
-        Stop,
-    );
+    check("vLLM", 404, &[], flat(404, "NotFoundError", "The model `m` does not exist."), Stop);
     check("vLLM", 401, &[], json!({"error": "Unauthorized"}), Stop);
-    check(
-        "vLLM responses",
-        404,
-        &[],
-        json!({"detail": "Not Found"}),
-        Stop,
-    );
+    check("vLLM responses", 404, &[], json!({"detail": "Not Found"}), Stop);
     let output = json!([
         {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "two"}]},
         {"type": "message", "content": [{"type": "output_text", "text": "4", "annotations": []}]},
@@ -61,13 +37,7 @@ fn ollama() {
     let missing = json!({"error": {"message": "model \"m\" not found, try pulling it first",
         "type": "api_error", "param": null, "code": null}});
     check("Ollama", 404, &[], missing, Stop);
-    check(
-        "Ollama",
-        500,
-        &[],
-        error("api_error", "", "model runner has stopped"),
-        Retry,
-    );
+    check("Ollama", 500, &[], error("api_error", "", "model runner has stopped"), Retry);
     let body = json!({"id": "chatcmpl-1", "choices": [{"finish_reason": "stop",
         "message": {"role": "assistant", "content": "4", "reasoning": "two"}}]});
     check("Ollama", 200, &[], body, Text("4"));
@@ -77,41 +47,11 @@ fn ollama() {
 fn llama_cpp() {
     let error =
         |code: u16, kind: &str| json!({"error": {"code": code, "message": "m", "type": kind}});
-    check(
-        "llama.cpp",
-        503,
-        &[],
-        error(503, "unavailable_error"),
-        Retry,
-    );
-    check(
-        "llama.cpp",
-        400,
-        &[],
-        error(400, "invalid_request_error"),
-        GiveUp,
-    );
-    check(
-        "llama.cpp",
-        500,
-        &[],
-        error(500, "exceed_context_size_error"),
-        GiveUp,
-    );
-    check(
-        "llama.cpp",
-        401,
-        &[],
-        error(401, "authentication_error"),
-        Stop,
-    );
-    check(
-        "llama.cpp responses",
-        501,
-        &[],
-        error(501, "not_supported_error"),
-        Stop,
-    );
+    check("llama.cpp", 503, &[], error(503, "unavailable_error"), Retry);
+    check("llama.cpp", 400, &[], error(400, "invalid_request_error"), GiveUp);
+    check("llama.cpp", 500, &[], error(500, "exceed_context_size_error"), GiveUp);
+    check("llama.cpp", 401, &[], error(401, "authentication_error"), Stop);
+    check("llama.cpp responses", 501, &[], error(501, "not_supported_error"), Stop);
     let body = json!({"choices": [{"finish_reason": "length", "message": {"content": "",
         "reasoning_content": "two and"}}], "timings": {"prompt_n": 9}});
     check("llama.cpp", 200, &[], body, Truncated(""));
@@ -120,54 +60,18 @@ fn llama_cpp() {
 #[test]
 fn litellm() {
     let limit = "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached";
-    check(
-        "LiteLLM",
-        429,
-        &[],
-        error("throttling_error", "429", limit),
-        Retry,
-    );
+    check("LiteLLM", 429, &[], error("throttling_error", "429", limit), Retry);
     let large = "litellm.RateLimitError: OpenAIException - Request too large for m";
     check("LiteLLM", 429, &[], error("tokens", "429", large), GiveUp);
     let budget = "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0";
-    check(
-        "LiteLLM",
-        400,
-        &[],
-        error("budget_exceeded", "400", budget),
-        Stop,
-    );
+    check("LiteLLM", 400, &[], error("budget_exceeded", "400", budget), Stop);
     check("LiteLLM", 429, &[], error("None", "429", budget), Stop);
-    check(
-        "LiteLLM",
-        401,
-        &[],
-        error("auth_error", "401", "Authentication Error"),
-        Stop,
-    );
+    check("LiteLLM", 401, &[], error("auth_error", "401", "Authentication Error"), Stop);
     let model = "/chat/completions: Invalid model name passed in model=m.";
-    check(
-        "LiteLLM",
-        400,
-        &[],
-        json!({"error": {"message": model, "code": "400"}}),
-        Stop,
-    );
+    check("LiteLLM", 400, &[], json!({"error": {"message": model, "code": "400"}}), Stop);
     let window = "litellm.ContextWindowExceededError: litellm.BadRequestError: m";
-    check(
-        "LiteLLM",
-        400,
-        &[],
-        error("invalid_request_error", "400", window),
-        GiveUp,
-    );
-    check(
-        "LiteLLM",
-        500,
-        &[],
-        error("None", "500", "Connection error."),
-        Retry,
-    );
+    check("LiteLLM", 400, &[], error("invalid_request_error", "400", window), GiveUp);
+    check("LiteLLM", 500, &[], error("None", "500", "Connection error."), Retry);
 }
 
 #[test]

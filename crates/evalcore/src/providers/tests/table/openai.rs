@@ -20,22 +20,10 @@ fn openai_a_request_that_is_wrong() {
         "invalid_prompt",
         "",
     ] {
-        check(
-            "OpenAI",
-            400,
-            &[],
-            error("invalid_request_error", code, "m"),
-            GiveUp,
-        );
+        check("OpenAI", 400, &[], error("invalid_request_error", code, "m"), GiveUp);
     }
     check("OpenAI", 413, &[], "Payload too large", GiveUp);
-    check(
-        "OpenAI",
-        422,
-        &[],
-        json!({"detail": [{"msg": "m"}]}),
-        GiveUp,
-    );
+    check("OpenAI", 422, &[], json!({"detail": [{"msg": "m"}]}), GiveUp);
 }
 
 #[test]
@@ -43,23 +31,13 @@ fn openai_what_needs_a_person() {
     let wrong = |code: &str| error("invalid_request_error", code, "m");
     check("OpenAI", 400, &[], wrong("model_not_found"), Stop);
     check("OpenAI", 401, &[], wrong("invalid_api_key"), Stop);
-    check(
-        "OpenAI",
-        401,
-        &[],
-        error("authentication_error", "", "IP not allowed"),
-        Stop,
-    );
+    check("OpenAI", 401, &[], error("authentication_error", "", "IP not allowed"), Stop);
     check("OpenAI", 401, &[], wrong("mismatched_organization"), Stop);
     check(
         "OpenAI",
         403,
         &[],
-        error(
-            "request_forbidden",
-            "unsupported_country_region_territory",
-            "m",
-        ),
+        error("request_forbidden", "unsupported_country_region_territory", "m"),
         Stop,
     );
     check("OpenAI", 403, &[], wrong("model_not_found"), Stop);
@@ -76,13 +54,7 @@ fn openai_money_is_never_waited_for() {
         "organization_usage_limit_exceeded",
     ] {
         let headers = [("retry-after", "1"), ("x-should-retry", "true")];
-        check(
-            "OpenAI",
-            429,
-            &headers,
-            error("insufficient_quota", code, "m"),
-            Stop,
-        );
+        check("OpenAI", 429, &headers, error("insufficient_quota", code, "m"), Stop);
         check("OpenAI", 429, &[], error("requests", code, "m"), Stop);
         check("OpenAI", 429, &[], error(code, "", "m"), Stop);
     }
@@ -91,37 +63,15 @@ fn openai_money_is_never_waited_for() {
 #[test]
 fn openai_limits_are_waited_for() {
     let limit = |kind: &str| error(kind, "rate_limit_exceeded", "Rate limit reached for m");
-    check(
-        "OpenAI",
-        429,
-        &[("retry-after", "7")],
-        limit("requests"),
-        RetryIn(7.0),
-    );
-    check(
-        "OpenAI",
-        429,
-        &[("retry-after-ms", "50")],
-        limit("tokens"),
-        RetryIn(0.05),
-    );
+    check("OpenAI", 429, &[("retry-after", "7")], limit("requests"), RetryIn(7.0));
+    check("OpenAI", 429, &[("retry-after-ms", "50")], limit("tokens"), RetryIn(0.05));
     check("OpenAI", 429, &[], limit("rate_limit_error"), Retry);
     let slow = error("rate_limit_error", "slow_down", "m");
     check("OpenAI", 429, &[("retry-after", "30")], slow, RetryIn(30.0));
-    let flex = error(
-        "resource_unavailable",
-        "resource_unavailable",
-        "Resource unavailable",
-    );
+    let flex = error("resource_unavailable", "resource_unavailable", "Resource unavailable");
     check("OpenAI", 429, &[], flex, Retry);
     let large = "Request too large for m in organization o on tokens per min (TPM)";
-    check(
-        "OpenAI",
-        429,
-        &[],
-        error("tokens", "rate_limit_exceeded", large),
-        GiveUp,
-    );
+    check("OpenAI", 429, &[], error("tokens", "rate_limit_exceeded", large), GiveUp);
 }
 
 #[test]
@@ -143,27 +93,9 @@ fn openai_answers_that_are_none() {
         json!({"id": "chatcmpl-1", "choices": [{"index": 0, "finish_reason": reason,
             "message": message}]})
     };
-    check(
-        "OpenAI",
-        200,
-        &[],
-        choice("stop", json!({"content": "4"})),
-        Text("4"),
-    );
-    check(
-        "OpenAI",
-        200,
-        &[],
-        choice("length", json!({"content": ""})),
-        Truncated(""),
-    );
-    check(
-        "OpenAI",
-        200,
-        &[],
-        choice("content_filter", json!({"content": null})),
-        Refused,
-    );
+    check("OpenAI", 200, &[], choice("stop", json!({"content": "4"})), Text("4"));
+    check("OpenAI", 200, &[], choice("length", json!({"content": ""})), Truncated(""));
+    check("OpenAI", 200, &[], choice("content_filter", json!({"content": null})), Refused);
     let refusal = json!({"content": null, "refusal": "I cannot."});
     check("OpenAI", 200, &[], choice("stop", refusal), Refused);
     check("OpenAI", 200, &[], "{\"choices\": [{\"mess", Retry);
@@ -179,42 +111,12 @@ fn openai_responses() {
         body
     };
     let server = "OpenAI responses";
-    check(
-        server,
-        200,
-        &[],
-        response("completed", json!({"error": null})),
-        Text("4"),
-    );
-    check(
-        server,
-        200,
-        &[],
-        response("queued", json!({"output": []})),
-        Pending,
-    );
-    check(
-        server,
-        200,
-        &[],
-        response("in_progress", json!({"output": []})),
-        Pending,
-    );
+    check(server, 200, &[], response("completed", json!({"error": null})), Text("4"));
+    check(server, 200, &[], response("queued", json!({"output": []})), Pending);
+    check(server, 200, &[], response("in_progress", json!({"output": []})), Pending);
     let cut = |reason: &str| json!({"incomplete_details": {"reason": reason}});
-    check(
-        server,
-        200,
-        &[],
-        response("incomplete", cut("max_output_tokens")),
-        Truncated("4"),
-    );
-    check(
-        server,
-        200,
-        &[],
-        response("incomplete", cut("content_filter")),
-        Refused,
-    );
+    check(server, 200, &[], response("incomplete", cut("max_output_tokens")), Truncated("4"));
+    check(server, 200, &[], response("incomplete", cut("content_filter")), Refused);
     check(server, 200, &[], response("cancelled", json!({})), GiveUp);
     let failed = |code: &str, expected| {
         let error = json!({"output": [], "error": {"code": code, "message": "m"}});
@@ -229,11 +131,5 @@ fn openai_responses() {
     failed("failed_to_download_image", GiveUp);
     failed("image_content_policy_violation", GiveUp);
     failed("new", Retry);
-    check(
-        server,
-        404,
-        &[],
-        error("invalid_request_error", "model_not_found", "m"),
-        Stop,
-    );
+    check(server, 404, &[], error("invalid_request_error", "model_not_found", "m"), Stop);
 }
