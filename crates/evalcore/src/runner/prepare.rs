@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::request::Bill;
 use super::samples::Samples;
-use super::work::{Bill, Work};
+use super::work::Work;
 use crate::dataset::{self, Row, Scan, Source};
 use crate::evals;
 use crate::journal::{self, Header, Record, ReplyRecord};
