@@ -125,7 +125,6 @@ mod tests {
         rows: Some(1),
         columns: &["a"],
         embedded: Some(CSV),
-        protected: false,
     };
 
     fn known(url: &str, sha256: &str) -> KnownDataset {

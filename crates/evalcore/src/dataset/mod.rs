@@ -66,8 +66,6 @@ pub struct KnownDataset {
     pub columns: &'static [&'static str],
     /// A small sample in the format of the official file, for a run without a download.
     pub embedded: Option<&'static [u8]>,
-    /// The file carries a canary: its text is not to be written in clear.
-    pub protected: bool,
 }
 
 /// The files of real data that tests use when they are there.

@@ -25,7 +25,6 @@ pub(super) const EVAL: Eval = Eval {
         rows: Some(1266),
         columns: &["problem", "answer", "canary"],
         embedded: Some(include_bytes!("../../data/browsecomp_sample.csv")),
-        protected: true,
     },
     templates: &[
         TemplateSpec {
