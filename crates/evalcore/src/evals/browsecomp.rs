@@ -46,7 +46,11 @@ pub(super) const EVAL: Eval = Eval {
                 file: "browsecomp_eval.py",
                 constant: "GRADER_TEMPLATE",
                 sha256: "0f0023ee579b8c134f1834ed",
-                rename: &[],
+                rename: &[
+                    ("question", "question"),
+                    ("response", "response"),
+                    ("correct_answer", "correct_answer"),
+                ],
             }),
         },
     ],

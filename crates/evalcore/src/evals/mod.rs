@@ -87,6 +87,18 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_the_reference_fill_every_variable_of_their_template() {
+        for template in EVALS.iter().flat_map(|eval| eval.templates) {
+            let Some(reference) = template.reference else { continue };
+            let mut filled: Vec<&str> = reference.rename.iter().map(|(_, ours)| *ours).collect();
+            let mut variables = template.variables.to_vec();
+            filled.sort_unstable();
+            variables.sort_unstable();
+            assert_eq!(filled, variables, "{}", template.name);
+        }
+    }
+
+    #[test]
     fn evals_are_listed_alphabetically() {
         assert!(EVALS.is_sorted_by_key(|eval| eval.name));
     }

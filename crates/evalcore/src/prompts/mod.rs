@@ -60,33 +60,10 @@ mod tests {
 
     use super::*;
 
-    pub(super) const QUERY: TemplateSpec = TemplateSpec {
-        name: "browsecomp_query",
-        text: include_str!("../../templates/browsecomp_query.jinja"),
-        variables: &["question"],
-        reference: Some(Reference {
-            file: "browsecomp_eval.py",
-            constant: "QUERY_TEMPLATE",
-            sha256: "6990664d8e2ac329133e8055",
-            rename: &[("Question", "question")],
-        }),
-    };
-
-    pub(super) const GRADER: TemplateSpec = TemplateSpec {
-        name: "browsecomp_grader",
-        text: include_str!("../../templates/browsecomp_grader.jinja"),
-        variables: &["question", "response", "correct_answer"],
-        reference: Some(Reference {
-            file: "browsecomp_eval.py",
-            constant: "GRADER_TEMPLATE",
-            sha256: "0f0023ee579b8c134f1834ed",
-            rename: &[
-                ("question", "question"),
-                ("response", "response"),
-                ("correct_answer", "correct_answer"),
-            ],
-        }),
-    };
+    /// BrowseComp's templates, the eval's own.
+    pub(super) const QUERY: TemplateSpec = BROWSECOMP.templates[0];
+    pub(super) const GRADER: TemplateSpec = BROWSECOMP.templates[1];
+    const BROWSECOMP: &crate::evals::Eval = &crate::evals::EVALS[0];
 
     const VALUES: [(&str, &str); 3] =
         [("question", "Q?"), ("response", "R"), ("correct_answer", "T")];
