@@ -338,3 +338,22 @@ fn an_outage_of_seconds_costs_no_sample() {
     let ran = dir.run("");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
+
+#[test]
+fn what_broke_off_unanswered_counts_against_the_budget_of_later_runs() {
+    let faults = Faults { others: vec![(mockapi::Fault::Closed, 1.0)], ..Faults::default() };
+    let server = server(Config { faults, ..Config::default() });
+    let dir = TestDir::asking(&server);
+    let entry = |name: &str| {
+        format!("[models.{name}]\nmax_tokens = 1000\nprices = {{ input = 0, output = 1000 }}\n")
+    };
+    models(&dir, &format!("as_of = \"2026-11-23\"\n{}{}", entry("m"), entry("grader")));
+    dir.submit("--models m --grader grader --dataset sample --limit 1");
+    // Each request may have cost a dollar; three fit.
+    let line = "--budget 3.5 --max-retries 1";
+    assert_eq!(dir.run(line).code, Some(1));
+    assert_eq!(dir.task()["cost"]["unaccounted"], 2.0);
+    let ran = dir.run(line);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert_eq!(server.ledger().counts().requests, 3);
+}

@@ -353,6 +353,8 @@ pub struct TaskCost {
     pub model: Cost,
     /// The grader.
     pub grader: Cost,
+    /// What requests that broke off without an answer may have cost at most, under a budget.
+    pub unaccounted: f64,
 }
 
 impl TaskCost {

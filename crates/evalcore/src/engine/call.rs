@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Turn;
-use super::{Class, Lane, Patience, Purse, Reserved, Tries, classify};
+use super::{Class, Lane, Patience, Purse, Reserved, Tries, Unaccounted, classify};
 use crate::models::cost;
 use crate::providers::{self, Asked, Failure, Reply};
 use crate::sample::Message;
@@ -40,6 +40,8 @@ pub struct Call {
     pub request_id: String,
     /// The place in flight that the call begins with.
     pub place: Option<Place>,
+    /// Where money is noted that may have been spent without an answer.
+    pub unaccounted: Unaccounted,
 }
 
 /// What a call is to do.
@@ -144,9 +146,11 @@ impl Lane {
     ///
     /// Why there is no answer, see [`Unanswered`].
     pub async fn call(&self, call: Call, shared: &Shared) -> Result<Called, Unanswered> {
-        let Call { config, errand, request_id, place } = call;
+        let Call { config, errand, request_id, place, unaccounted } = call;
         match errand {
-            Errand::Ask(messages) => self.ask(&config, &messages, &request_id, place, shared).await,
+            Errand::Ask(messages) => {
+                self.ask(&config, &messages, &request_id, place, &unaccounted, shared).await
+            }
             Errand::Fetch(id) => {
                 self.fetch(&config, &id, place, shared).await.map(Called::Answered)
             }
@@ -159,6 +163,7 @@ impl Lane {
         messages: &[Message],
         request_id: &str,
         place: Option<Place>,
+        unaccounted: &Unaccounted,
         shared: &Shared,
     ) -> Result<Called, Unanswered> {
         let mut began = None;
@@ -166,7 +171,17 @@ impl Lane {
         let mut permit = place.map(|place| place.permit);
         loop {
             let reserved = self.reserve(config, messages, &mut permit, shared).await?;
-            let (held, turn) = self.turn(permit.take(), tokens(config, messages), shared).await?;
+            let turn = self.turn(permit.take(), tokens(config, messages), shared).await;
+            let (held, turn) = match turn {
+                Ok(turn) => turn,
+                Err(unanswered) => {
+                    if let Some(unsent) = reserved {
+                        unsent.release();
+                    }
+                    return Err(unanswered);
+                }
+            };
+            let reserved = reserved.map(|reserved| reserved.noted_in(unaccounted));
             let mut place = Place { permit: held, reserved };
             let sent = Instant::now();
             let began = *began.get_or_insert(sent);
@@ -180,7 +195,10 @@ impl Lane {
                     let (attempts, latency) = (tries.attempts(), sent.elapsed());
                     return Ok(Called::Answered(Answer { reply, attempts, latency, place }));
                 }
-                Ok(Asked::Pending { id }) => return Ok(Called::Sent { id, place }),
+                Ok(Asked::Pending { id }) => {
+                    let reserved = place.reserved.map(Reserved::not_noted);
+                    return Ok(Called::Sent { id, place: Place { reserved, ..place } });
+                }
                 Err(failure) => failure,
             };
             self.give_up_place(place, &failure, shared);

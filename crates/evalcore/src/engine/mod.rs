@@ -25,6 +25,6 @@ pub use self::call::{Answer, Call, Called, Errand, Place, Shared, Unanswered};
 pub use self::classify::{Class, classify};
 pub use self::lane::Lane;
 pub use self::pace::{Admit, Pace, PerMinute};
-pub use self::purse::{Purse, Reserved};
+pub use self::purse::{Purse, Reserved, Unaccounted};
 pub use self::tries::{Patience, Tries};
 pub use self::window::{Window, Word};

@@ -19,6 +19,23 @@ pub struct Purse {
 pub struct Reserved {
     purse: Arc<Purse>,
     reservation: Option<Reservation>,
+    dollars: f64,
+    unaccounted: Option<Unaccounted>,
+}
+
+/// A sum of dollars that nobody can account for.
+#[derive(Debug, Clone, Default)]
+pub struct Unaccounted(Arc<Mutex<f64>>);
+
+impl Unaccounted {
+    /// The sum.
+    pub fn dollars(&self) -> f64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, dollars: f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += dollars;
+    }
 }
 
 /// The budget has no room for a request any more.
@@ -35,7 +52,7 @@ impl Purse {
     /// Sets `worst_case` dollars aside if there is room for them just now.
     pub fn try_reserve(self: &Arc<Self>, worst_case: f64) -> Option<Reserved> {
         let reservation = self.budget().reserve(NanoDollars::at_most(worst_case))?;
-        Some(Reserved { purse: Arc::clone(self), reservation: Some(reservation) })
+        Some(self.reserved(reservation, worst_case))
     }
 
     /// Sets `worst_case` dollars aside, once there is room for them.
@@ -44,7 +61,7 @@ impl Purse {
     ///
     /// There will never be: nothing that is set aside could come back.
     pub async fn reserve(self: &Arc<Self>, worst_case: f64) -> Result<Reserved, Exhausted> {
-        let worst_case = NanoDollars::at_most(worst_case);
+        let most = NanoDollars::at_most(worst_case);
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -52,16 +69,20 @@ impl Purse {
             changed.as_mut().enable();
             {
                 let mut budget = self.budget();
-                if let Some(reservation) = budget.reserve(worst_case) {
-                    let purse = Arc::clone(self);
-                    return Ok(Reserved { purse, reservation: Some(reservation) });
+                if let Some(reservation) = budget.reserve(most) {
+                    return Ok(self.reserved(reservation, worst_case));
                 }
-                if budget.is_exhausted_for(worst_case) {
+                if budget.is_exhausted_for(most) {
                     return Err(Exhausted);
                 }
             }
             changed.await;
         }
+    }
+
+    fn reserved(self: &Arc<Self>, reservation: Reservation, dollars: f64) -> Reserved {
+        let purse = Arc::clone(self);
+        Reserved { purse, reservation: Some(reservation), dollars, unaccounted: None }
     }
 
     /// Counts what a request cost for which nothing was set aside.
@@ -78,6 +99,18 @@ impl Purse {
 }
 
 impl Reserved {
+    /// Notes in `unaccounted` what is set aside here, should it never be settled.
+    pub fn noted_in(mut self, unaccounted: &Unaccounted) -> Self {
+        self.unaccounted = Some(unaccounted.clone());
+        self
+    }
+
+    /// The provider keeps the answer: what it costs will be known.
+    pub fn not_noted(mut self) -> Self {
+        self.unaccounted = None;
+        self
+    }
+
     /// The request cost this many dollars.
     pub fn settle(mut self, dollars: f64) {
         self.end(|budget, reservation| budget.settle(reservation, NanoDollars::at_most(dollars)));
@@ -98,6 +131,9 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
+        if let Some(unaccounted) = self.unaccounted.take().filter(|_| self.reservation.is_some()) {
+            unaccounted.add(self.dollars);
+        }
         self.end(Budget::forfeit);
     }
 }
@@ -123,7 +159,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_spent_does_not_come_back() {
         let purse = Arc::new(Purse::new(1.0, 0.5));
-        drop(purse.reserve(0.25).await.unwrap());
+        let unaccounted = Unaccounted::default();
+        drop(purse.reserve(0.25).await.unwrap().noted_in(&unaccounted));
+        purse.reserve(0.25).await.unwrap().noted_in(&unaccounted).release();
+        assert_eq!(unaccounted.dollars(), 0.25, "only what was never settled");
         assert!(purse.reserve(0.5).await.is_err(), "a dropped reservation is spent");
         purse.spend(0.25);
         assert!(purse.reserve(0.01).await.is_err());

@@ -204,7 +204,9 @@ impl<'a> Runner<'a> {
         let party = work.party(ticket);
         self.n_in_flight[party.lane] += 1;
         let lane = Arc::clone(&self.lanes[party.lane]);
-        let call = Call { config: Arc::clone(&party.config), errand, request_id, place };
+        let config = Arc::clone(&party.config);
+        let unaccounted = work.unaccounted.clone();
+        let call = Call { config, errand, request_id, place, unaccounted };
         let shared = self.shared.clone();
         let abort = self.abort.clone();
         let handle = self.requests.spawn(async move {

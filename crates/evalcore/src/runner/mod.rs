@@ -147,7 +147,7 @@ fn purse(budget: Option<f64>, file: &TaskFile, works: &[Work]) -> Result<Option<
     let running = |id: &str| works.iter().find(|work| work.task_id == id);
     let costs = file.tasks.iter().map(|(id, task)| running(id).map_or(task.cost, |it| it.cost));
     let (spent, n_unknown) = costs.fold((0.0, 0), |(spent, n_unknown), cost| {
-        (spent + cost.dollars(), n_unknown + cost.n_unknown())
+        (spent + cost.dollars() + cost.unaccounted, n_unknown + cost.n_unknown())
     });
     if n_unknown > 0 {
         bail!(

@@ -10,7 +10,7 @@ use super::request::{Bill, Commit, Opened, Party, Request, Ticket};
 use super::samples::{Open, Samples};
 use crate::clock::unix_now as now;
 use crate::dataset::Row;
-use crate::engine::{Answer, Errand, Place};
+use crate::engine::{Answer, Errand, Place, Unaccounted};
 use crate::metrics;
 use crate::sample::{Failure, Outcome, Protocol, Role, Slot, Step, Trail, next_steps};
 use crate::task::{
@@ -35,6 +35,9 @@ pub(super) struct Work {
     pub(super) counts: Counts,
     pub(super) usage: TaskUsage,
     pub(super) cost: TaskCost,
+    /// Of this run; [`TaskCost::unaccounted`] has that of earlier ones until it is added.
+    pub(super) unaccounted: Unaccounted,
+    unaccounted_before: f64,
     pub(super) n_in_flight: usize,
     n_uncommitted: usize,
     session: Session,
@@ -66,7 +69,9 @@ impl Work {
             for_model: VecDeque::new(),
             counts: Counts::default(),
             usage: TaskUsage::default(),
-            cost: TaskCost::default(),
+            cost: TaskCost { unaccounted: task.cost.unaccounted, ..TaskCost::default() },
+            unaccounted: Unaccounted::default(),
+            unaccounted_before: task.cost.unaccounted,
             n_in_flight: 0,
             n_uncommitted: 0,
             session: Session::default(),
@@ -322,6 +327,7 @@ impl Work {
         self.session.updated_at = now();
         task.counts = self.counts;
         task.usage = self.usage;
+        self.cost.unaccounted = self.unaccounted_before + self.unaccounted.dollars();
         task.cost = self.cost;
         task.waiting = self.waiting.clone();
         task.results = metrics::results(&self.counts);
